@@ -1,13 +1,16 @@
 """What decoding and normalising cost, against plain decoding and against Pillow, in one run.
 
-    python benchmarks/normaliser.py RUN [--data DIR] [--scans DIR] [--repeats 5]
+    python benchmarks/normaliser.py RUN [--data DIR] [--repeats 5]
+    python benchmarks/normaliser.py RUN --scans DIR [--repeats 5]
 
-RUN is a run folder of digits-train, best of a small network (`dense-128`). DIR holds MNIST's IDX files or mnist.npz
-(default: DIGITS_DATA); --scans a folder with PNG scans, some 170x125. Prints medians over the repeats:
+RUN is a run folder of digits-train, best of a small network (`dense-128`). Prints medians over the repeats:
 
-- MNIST's test images as PNGs, images/s of `serving_default` in process, two threads of 512 images a call, beside the
-  same network behind plain decoding (decode, divide by 255) that isolates faults in the same way;
-- CPU time for each scan of `serving_default` on one thread, beside Pillow's to decode it and resize it to 28x28.
+- of MNIST's test images as PNGs (DIR holds MNIST's IDX files or mnist.npz; default DIGITS_DATA), images/s of
+  `serving_default` in process, two threads of 512 images a call, beside the same network behind plain decoding (decode,
+  divide by 255) that isolates faults in the same way;
+- of the PNGs below --scans, some 170x125, CPU time for each of `serving_default`, in batches of 512, beside Pillow's to
+  decode it and resize it to 28x28. TensorFlow is kept to one thread, as Pillow is: what idle threads burn waiting for
+  work is no cost of the work.
 """
 
 import argparse
@@ -36,6 +39,7 @@ from trainer.datasets import load  # noqa: E402 - as above
 
 BATCH = 512
 THREADS = 2
+SPEC = [tf.TensorSpec([None], tf.string)]
 
 
 def main() -> None:
@@ -46,23 +50,45 @@ def main() -> None:
     parser.add_argument("--scans", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    model = keras.models.load_model(options.run / "model.keras", compile=False)
-    spec = [tf.TensorSpec([None], tf.string)]
-    normalised = tf.function(image_signature(model), input_signature=spec)
-    plain = tf.function(lambda images: plain_decoding(model, images), input_signature=spec)
-
     table = Table(title=f"{os.cpu_count()} cores, medians of {options.repeats}", title_justify="left")
     for heading in ("", "normalised", "peer", "ratio"):
         table.add_column(heading, justify="right" if heading else "left")
-
-    digits = [encode(image) for image in load(options.data).x_test]
-    fast, peer = alternate(lambda: rate(normalised, digits), lambda: rate(plain, digits), options.repeats)
-    table.add_row("MNIST, images/s, beside plain decoding", f"{fast:,.0f}", f"{peer:,.0f}", f"{fast / peer:.2f}")
     if options.scans:
-        scans = [path.read_bytes() for path in sorted(options.scans.rglob("*.png"))]
-        cost, peer = alternate(lambda: cpu_cost(normalised, scans), lambda: pillow_cost(scans), options.repeats)
-        table.add_row("scans, µs of CPU each, beside Pillow", f"{cost:.0f}", f"{peer:.0f}", f"{cost / peer:.2f}")
+        table.add_row(*measure_scans(options.run, options.scans, options.repeats))
+    else:
+        table.add_row(*measure_mnist(options.run, options.data, options.repeats))
     Console().print(table)
+
+
+def measure_mnist(run: Path, data: Path | None, repeats: int) -> tuple[str, str, str, str]:
+    """The row of MNIST's images."""
+    model = load_model(run)
+    plain = tf.function(lambda images: plain_decoding(model, images), input_signature=SPEC)
+    digits = [encode(image) for image in load(data).x_test]
+    signature = normalised(model)
+    fast, peer = alternate(lambda: rate(signature, digits), lambda: rate(plain, digits), repeats)
+    return "MNIST, images/s, beside plain decoding", f"{fast:,.0f}", f"{peer:,.0f}", f"{fast / peer:.2f}"
+
+
+def measure_scans(run: Path, folder: Path, repeats: int) -> tuple[str, str, str, str]:
+    """The row of scans."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    signature = normalised(load_model(run))
+    scans = [path.read_bytes() for path in sorted(folder.rglob("*.png"))]
+    cost, peer = alternate(lambda: cpu_cost(signature, scans), lambda: pillow_cost(scans), repeats)
+    return "scans, µs of CPU each, beside Pillow", f"{cost:.0f}", f"{peer:.0f}", f"{cost / peer:.2f}"
+
+
+def load_model(run: Path) -> keras.Model:
+    """The network of a run folder."""
+    return keras.models.load_model(run / "model.keras", compile=False)
+
+
+def normalised(model: keras.Model) -> Callable[[tf.Tensor], Any]:
+    """The served signature of a network."""
+    signature: Callable[[tf.Tensor], Any] = tf.function(image_signature(model), input_signature=SPEC)
+    return signature
 
 
 def plain_decoding(model: keras.Model, images: tf.Tensor) -> tf.Tensor:
@@ -97,7 +123,7 @@ def rate(signature: Callable[[tf.Tensor], Any], images: list[bytes]) -> float:
 
 
 def cpu_cost(signature: Callable[[tf.Tensor], Any], images: list[bytes]) -> float:
-    """Microseconds of CPU time for each image, all threads of the process together."""
+    """Microseconds of CPU time for each image."""
     batches = [tf.constant(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     started = time.process_time()
     for batch in batches:

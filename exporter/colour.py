@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from exporter.decode import Pictures
-from exporter.halve import OPAQUE, fit
+from exporter.halve import OPAQUE, fit, halve_large
 from exporter.overview import SIZE, Overview, border_of, pixels_inside
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -13,16 +13,27 @@ _PATTERNED = 30.0  # deviation of grey levels, of 255, from which a patch has so
 _POWER_STEPS = 4
 
 
-def to_level(pictures: Pictures) -> tf.Tensor:
-    """One number for each pixel, float32 [n, h, w], 0 to 255, 0 outside; which end is the ink is not known yet."""
-    grey = tf.cast(pictures.grey, tf.float32)
+def to_level(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+    """One number for each pixel of n pictures; which end is the ink is not known yet. Large pictures are halved.
 
-    def with_colour() -> tf.Tensor:
-        coloured = _project(pictures.colour, pictures.extent[tf.shape(grey)[0] :])
+    Returns:
+        Levels, float32 [n, h, w], 0 to 255, 0 outside, and heights and widths, int32 [n, 2].
+    """
+    greys = tf.shape(pictures.grey)[0]
+    # While they are octets still: as floats they would take four times as long to read.
+    grey, grey_extent = halve_large(pictures.grey, pictures.extent[:greys])
+
+    def with_colour() -> tuple[tf.Tensor, tf.Tensor]:
+        extent = pictures.extent[greys:]
+        coloured, extent = halve_large(_project(pictures.colour, extent), extent)
         height, width = tf.unstack(tf.maximum(tf.shape(grey)[1:], tf.shape(coloured)[1:]))
-        return tf.concat([fit(grey, height, width), fit(coloured, height, width)], axis=0)
+        level = tf.concat([fit(grey, height, width), fit(coloured, height, width)], axis=0)
+        return level, tf.concat([grey_extent, extent], axis=0)
 
-    return tf.cond(tf.shape(pictures.colour)[0] > 0, with_colour, lambda: grey)
+    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(
+        tf.shape(pictures.colour)[0] > 0, with_colour, lambda: (grey, grey_extent)
+    )
+    return found
 
 
 def _project(canvas: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:

@@ -14,10 +14,10 @@ import tensorflow as tf
 from exporter.colour import to_level
 from exporter.contract import SIDE
 from exporter.decode import Pictures
-from exporter.halve import OPAQUE, fit, halve_large
+from exporter.halve import OPAQUE, fit
 from exporter.locate import locate
 from exporter.overview import Overview, pixels_inside
-from exporter.paper import to_ink
+from exporter.paper import to_ink, window_max
 
 BOX = 20
 """Longest side of the ink in MNIST's form, in pixels."""
@@ -40,12 +40,12 @@ def normalise(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor]:
     Returns:
         float32 [n, 28, 28], white ink on black, 0 to 1, and whether there is any ink, bool [n].
     """
-    level = to_level(pictures)
-    field, as_it_is = _mnist_form(level, pictures.extent)
+    level, extent = to_level(pictures)
+    field, as_it_is = _mnist_form(level, extent)
     others = tf.where(~as_it_is)[:, 0]
 
     def with_others() -> tuple[tf.Tensor, tf.Tensor]:
-        steps = examine(tf.gather(level, others), tf.gather(pictures.extent, others))
+        steps = examine(tf.gather(level, others), tf.gather(extent, others))
         where = others[:, None]
         return (
             tf.tensor_scatter_nd_update(field, where, steps["field"]),
@@ -64,13 +64,10 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
         extent: height and width of each picture, int32 [n, 2], at least 1.
 
     Returns:
-        `level`: one number for each pixel, float32 [n, h, w], 0 to 255; large pictures halved.
-        `extent`: height and width of each picture there, int32 [n, 2].
         `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1.
         `field`: MNIST's form, float32 [n, 28, 28], 0 to 1.
         `has_ink`: bool [n].
     """
-    level, extent = halve_large(level, extent)
     overview = Overview.of(level, extent)
     inside = pixels_inside(level, extent)
     stands_out, is_even = to_ink(level, inside, overview)
@@ -82,8 +79,6 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     window = overview.spread(*locate(strong_cells))
     ink = _stretch(stands_out * window, _noise(stands_out, strong_cells, overview))
     return {
-        "level": level,
-        "extent": extent,
         "ink": ink,
         "field": tf.where(has_ink[:, None, None], _place(ink), 0.0),
         "has_ink": has_ink,
@@ -106,21 +101,27 @@ def _mnist_form(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
 
     28x28 on pure black or white, with some full ink, a box of 20 but for what faint edges hide, centred to the pixel.
     """
-    level = fit(level, SIDE, SIDE) / OPAQUE
-    corner = level[:, 0, 0]
-    paper = tf.round(corner)
-    field = tf.abs(level - paper[:, None, None])
+    is_field = tf.reduce_all(extent == SIDE, axis=1)
 
-    side = _longest_side(field > _FAINT)
-    is_centred = tf.reduce_all(tf.abs(_centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
-    as_it_is = (
-        tf.reduce_all(extent == SIDE, axis=1)
-        & (tf.abs(corner - paper) < 0.5 / OPAQUE)
-        & (tf.reduce_max(field, axis=[1, 2]) >= 0.8)
-        & (tf.abs(side - (BOX - 1)) <= 1.0)
-        & is_centred
-    )
-    return field, as_it_is
+    def judged() -> tuple[tf.Tensor, tf.Tensor]:
+        light = fit(level, SIDE, SIDE) / OPAQUE
+        corner = light[:, 0, 0]
+        paper = tf.round(corner)
+        field = tf.abs(light - paper[:, None, None])
+        side = _longest_side(field > _FAINT)
+        is_centred = tf.reduce_all(tf.abs(_centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
+        as_it_is = (
+            is_field
+            & (tf.abs(corner - paper) < 0.5 / OPAQUE)
+            & (tf.reduce_max(field, axis=[1, 2]) >= 0.8)
+            & (tf.abs(side - (BOX - 1)) <= 1.0)
+            & is_centred
+        )
+        return field, as_it_is
+
+    nothing = tf.zeros([tf.size(is_field), SIDE, SIDE])
+    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(tf.reduce_any(is_field), judged, lambda: (nothing, is_field))
+    return found
 
 
 def _ink_level(stands_out: tf.Tensor) -> tf.Tensor:
@@ -133,8 +134,7 @@ def _ink_level(stands_out: tf.Tensor) -> tf.Tensor:
 
 def _noise(stands_out: tf.Tensor, strong_cells: tf.Tensor, overview: Overview) -> tf.Tensor:
     """Root mean square, float32 [n], of what stands out in cells far from ink: grain, print, lines of squared paper."""
-    near_ink = tf.nn.max_pool2d(strong_cells[..., None], 3, 1, "SAME")[..., 0]
-    is_quiet = tf.cast(near_ink == 0, tf.float32)
+    is_quiet = tf.cast(window_max(strong_cells, 3) == 0, tf.float32)
     energy = tf.reduce_sum(overview.reduce(stands_out) ** 2 * is_quiet, axis=[1, 2])
     return tf.sqrt(tf.math.divide_no_nan(energy, tf.reduce_sum(is_quiet, axis=[1, 2])))
 
@@ -154,7 +154,7 @@ def _place(ink: tf.Tensor) -> tf.Tensor:
     rows = _resampling(centre[:, 0], step, tf.shape(ink)[1])
     columns = _resampling(centre[:, 1], step, tf.shape(ink)[2])
     field = tf.matmul(tf.matmul(rows, ink), columns, transpose_b=True)
-    # Thin strokes lose strength when they are reduced; MNIST's reach white.
+    # Thin strokes lose strength when they are reduced; MNIST's reach white. The weights' factor goes with that, too.
     return tf.clip_by_value(field / tf.maximum(_ink_level(field), 1e-6)[:, None, None], 0.0, 1.0)
 
 
@@ -182,7 +182,7 @@ def _length(occupied: tf.Tensor) -> tf.Tensor:
 
 
 def _resampling(centre: tf.Tensor, step: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Weights, float32 [n, 28, length], by which one axis of the field is read from the picture.
+    """Weights, float32 [n, 28, length], by which one axis of the field is read from the picture, up to a factor.
 
     A triangle as wide as two pixels of the field or of the picture, whichever is larger: anti-aliased when reducing,
     linear interpolation when enlarging.
@@ -191,4 +191,4 @@ def _resampling(centre: tf.Tensor, step: tf.Tensor, length: tf.Tensor) -> tf.Ten
     where = centre[:, None] + target * step[:, None]
     source = tf.range(length, dtype=tf.float32) + 0.5
     reach = tf.maximum(step, 1.0)[:, None, None]
-    return tf.nn.relu(1.0 - tf.abs(source - where[:, :, None]) / reach) / reach
+    return tf.nn.relu(reach - tf.abs(source - where[:, :, None]))

@@ -17,6 +17,8 @@ _LARGE_WINDOW = 21  # pixels; the same on a large one, which `halve` leaves at 8
 _SHADOW_WINDOW = 11  # cells; wider than any stroke
 _DEEPEST_SHADOW = 3.0  # how many times darker than usual paper is taken for a shadow
 _SHADOW = 0.15  # of the contrast: a shadow stands out so much
+_SHADOW_AREA = 0.03  # of the cells
+_SHADOW_REACH = 0.12  # of the cells along the border
 _EVEN = 0.1  # of the contrast: how far the paper's cells may lie from its level on even paper
 _EVEN_SHARE = 0.7  # how many of them must not lie further
 _TINY = 24  # pixels of the longer side: so few show no light, and strokes may fill half of them
@@ -121,12 +123,23 @@ def _has_shadow(stands_out: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
 
     Small pictures and narrow ones are spared: there a stroke may be as wide.
     """
-    wide = _open(stands_out, _SHADOW_WINDOW) > _SHADOW
-    area = tf.reduce_mean(tf.cast(wide, tf.float32), axis=[1, 2])
-    reach = tf.reduce_mean(tf.cast(border_of(wide), tf.float32), axis=1)
     is_large = tf.reduce_max(extent, axis=1) >= _LARGE
     is_square = 2.0 * tf.reduce_min(extent, axis=1) >= tf.reduce_max(extent, axis=1)
-    return (area >= 0.03) & (reach >= 0.12) & is_large & is_square
+    # An opening takes away only: what does not reach the border before it does not after it. Few pictures need it.
+    reaches = _share(border_of(stands_out) > _SHADOW, [1]) >= _SHADOW_REACH
+    doubtful = tf.where(is_large & is_square & reaches)
+
+    def opened() -> tf.Tensor:
+        wide = _open(tf.gather_nd(stands_out, doubtful), _SHADOW_WINDOW) > _SHADOW
+        has_shadow = (_share(wide, [1, 2]) >= _SHADOW_AREA) & (_share(border_of(wide), [1]) >= _SHADOW_REACH)
+        return tf.tensor_scatter_nd_update(tf.zeros_like(is_large), doubtful, has_shadow)
+
+    return tf.cond(tf.size(doubtful) > 0, opened, lambda: tf.zeros_like(is_large))
+
+
+def _share(chosen: tf.Tensor, axes: list[int]) -> tf.Tensor:
+    """How many of bool [n, ...] are true along some axes, 0 to 1."""
+    return tf.reduce_mean(tf.cast(chosen, tf.float32), axis=axes)
 
 
 def _mean(values: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -153,8 +166,8 @@ def _uneven_paper(
     blurred = tf.math.divide_no_nan(_blur(deviation), _blur(inside)) * inside
     is_large = (tf.reduce_max(overview.extent, axis=1) >= _LARGE)[:, None, None]
     # Pixel by pixel, the edges of shadows are followed, too. What is outside neither lowers nor raises the floor.
-    lowest = -_window_max(tf.where(inside > 0, -blurred, blurred.dtype.min), _LARGE_WINDOW)
-    floor = _window_max(tf.where(inside > 0, lowest, blurred.dtype.min), _LARGE_WINDOW)
+    lowest = -window_max(tf.where(inside > 0, -blurred, blurred.dtype.min), _LARGE_WINDOW)
+    floor = window_max(tf.where(inside > 0, lowest, blurred.dtype.min), _LARGE_WINDOW)
     return plane, tf.where(is_large, blurred, deviation), tf.where(is_large, floor, small), sign
 
 
@@ -203,10 +216,10 @@ def _open(values: tf.Tensor, window: int) -> tf.Tensor:
 
     At the border the square may stand half outside.
     """
-    return _window_max(-_window_max(-values, window), window)
+    return window_max(-window_max(-values, window), window)
 
 
-def _window_max(values: tf.Tensor, window: int) -> tf.Tensor:
+def window_max(values: tf.Tensor, window: int) -> tf.Tensor:
     """The largest value in an odd window around each place, along both axes, by doubling: log2(window) steps each."""
     for axis in (1, 2):
         half = window // 2

@@ -84,8 +84,8 @@ def _tiles(octets: bytes) -> list[Image.Image]:
 def _examine(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """Extent, paper (0 to 255), ink and field (0 to 1) of the images that can be decoded."""
     _, _, pictures = decode(images)
-    steps = examine(to_level(pictures), pictures.extent)
-    level, extent = steps["level"], steps["extent"]
+    level, extent = to_level(pictures)
+    steps = examine(level, extent)
     paper = background(level, pixels_inside(level, extent), Overview.of(level, extent))
     return extent, tf.clip_by_value(paper, 0.0, 255.0), steps["ink"], steps["field"]
 
