@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 # The first command: predictions for the samples, with the shipped model and the built-in server.
 demo: .venv/serve.installed
-	$(BIN)/digits-batch samples --out preds.csv
+	$(BIN)/digits-batch samples --out preds.csv --force
 	@head -n 4 preds.csv
 
 # The second: lint, types and tests.

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batch.journal import Answer
+from batch.answers import Answer
 from batch.truth import Truth
 from batch.walk import File
 from exporter.contract import CLASSES
@@ -54,6 +54,10 @@ class Score:
         return f"{self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
 
 
+def _no_counts() -> list[list[int]]:
+    return [[0] * (CLASSES + 1) for _ in range(CLASSES)]
+
+
 class Mistake(NamedTuple):
     """A file that was not answered with its digit; the fields of its row, and the truth."""
 
@@ -76,7 +80,7 @@ class Tally:
     """
 
     truth: Truth
-    confusion: list[list[int]] = field(default_factory=lambda: [[0] * (CLASSES + 1) for _ in range(CLASSES)])
+    confusion: list[list[int]] = field(default_factory=_no_counts)
     unlabelled: int = 0
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -91,6 +95,12 @@ class Tally:
             self.confusion[digit][column] += 1
             if column != digit:
                 self.mistakes.append(Mistake(file.path, digit, answer.digit, answer.confidence, answer.error))
+
+    def start_over(self) -> None:
+        """Forget all counts."""
+        self.confusion = _no_counts()
+        self.unlabelled = 0
+        self.mistakes.clear()
 
     @property
     def score(self) -> Score:

@@ -3,7 +3,10 @@
 Imports nothing slow on top: `--help` should answer at once.
 """
 
+import contextlib
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,14 +16,24 @@ from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import Console
+
     from batch.accuracy import Tally
-    from batch.engine import Summary
+    from batch.engine import Listener
+    from batch.job import Job
+    from batch.summary import Summary
     from batch.walk import Skipped
 
 EXIT_SOME_ERRORS = 1
 EXIT_NOT_FINISHED = 3
 EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
+_STANDARD = "-"
+
+# Panels of --help.
+_INPUT, _OUTPUT, _SERVER, _PACE, _CHECKS = "What is read", "What is written", "Who is asked", "How", "How good it is"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,36 +41,170 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def predict(
     *,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Folders to walk for *.png, or single files.")],
-    out: Annotated[Path, typer.Option("--out", dir_okay=False, help="The table to write, CSV.")],
-    server: Annotated[
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATH",
+            help="Folders to walk for *.png, or single files; - reads paths from standard input, separated by newlines "
+            "or NUL.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
         str | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="The table: .csv, .jsonl or .parquet; - for CSV on standard output, which cannot be resumed.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    glob: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--glob",
+            metavar="PATTERN",
+            help="Names to take in folders instead of '*.png'; may be repeated.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Walk folders in folders.", rich_help_panel=_INPUT)
+    ] = True,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Add the probability of each digit.", rich_help_panel=_OUTPUT)
+    ] = False,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            "--min-confidence",
+            metavar="P",
+            min=0,
+            max=1,
+            help="Add a column, review: 1 for errors and where the confidence is lower.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(
+            "--summary",
+            metavar="FILE.json",
+            dir_okay=False,
+            help="Write there counts, errors by reason, versions, rate, time and retries.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite a finished table.", rich_help_panel=_OUTPUT)
+    ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Throw away an unfinished run's rows, do not resume it.", rich_help_panel=_OUTPUT),
+    ] = False,
+    server: Annotated[
+        list[str] | None,
         typer.Option(
             "--server",
             envvar="DIGITS_SERVER",
             metavar="HOST:PORT",
-            help="gRPC address. Without it: localhost:8500 if something listens there, else the built-in server.",
+            help="gRPC address; repeat it for replicas, or give a dns:///NAME:PORT of several. Without it: "
+            "localhost:8500 if something listens there, else the built-in server.",
+            rich_help_panel=_SERVER,
         ),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Name of the served model.")] = MODEL_NAME,
-    signature: Annotated[str, typer.Option("--signature", help="Its signature for encoded images.")] = SIGNATURE,
+    model: Annotated[
+        str, typer.Option("--model", help="Name of the served model.", rich_help_panel=_SERVER)
+    ] = MODEL_NAME,
+    signature: Annotated[
+        str, typer.Option("--signature", help="Its signature for encoded images.", rich_help_panel=_SERVER)
+    ] = SIGNATURE,
     model_version: Annotated[
-        int | None, typer.Option("--model-version", min=1, help="Ask this version instead of the newest.")
+        int | None,
+        typer.Option("--model-version", min=1, help="Ask this version instead of the newest.", rich_help_panel=_SERVER),
     ] = None,
     model_label: Annotated[
-        str | None, typer.Option("--model-label", help="Ask the version with this label, such as stable.")
+        str | None,
+        typer.Option("--model-label", help="Ask the version with this label, such as stable.", rich_help_panel=_SERVER),
     ] = None,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Most images in a request.")] = 512,
-    in_flight: Annotated[int, typer.Option("--in-flight", min=1, help="Most requests under way.")] = 4,
+    one_version: Annotated[
+        bool,
+        typer.Option(
+            "--one-version",
+            help="Take all rows from one version: start over, once, if a newer one takes its place.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = False,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Encrypt, trusting the system's authorities.", rich_help_panel=_SERVER),
+    ] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-ca", metavar="FILE", help="Encrypt, trusting these authorities, PEM.", rich_help_panel=_SERVER
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-cert", metavar="FILE", help="Our certificate for mutual TLS, PEM.", rich_help_panel=_SERVER
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, PEM.", rich_help_panel=_SERVER)
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            "--metadata",
+            metavar="FILE",
+            help="Lines of 'name: value' to send with each call, such as a bearer token; or DIGITS_METADATA in the "
+            "environment.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only check that the server has what is asked for.", rich_help_panel=_SERVER),
+    ] = False,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, help="Most images in a request.", rich_help_panel=_PACE)
+    ] = 512,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(
+            "--in-flight",
+            min=1,
+            help="Requests under way; without it 4 for each server, fewer while it is overloaded.",
+            rich_help_panel=_PACE,
+        ),
+    ] = None,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds on end that the server may fail before the run stops.")
+        float,
+        typer.Option(
+            "--timeout",
+            min=0.1,
+            help="Seconds on end that the server may fail before the run stops.",
+            rich_help_panel=_PACE,
+        ),
     ] = 60.0,
+    max_errors: Annotated[
+        str | None,
+        typer.Option(
+            "--max-errors",
+            metavar="N|P%",
+            help="Stop when more rows than that carry errors; a share counts from a hundred rows on.",
+            rich_help_panel=_PACE,
+        ),
+    ] = None,
     truth: Annotated[
         str | None,
         typer.Option(
             "--truth",
             metavar="parent|FILE",
             help="Compare with true digits: 'parent' for the names of the files' folders, or a CSV of path,label.",
+            rich_help_panel=_CHECKS,
         ),
     ] = None,
     report: Annotated[
@@ -66,11 +213,9 @@ def predict(
             "--report",
             metavar="FOLDER",
             help="With --truth, write there confusion.png, mistakes.png, mistakes.csv and accuracy.json.",
+            rich_help_panel=_CHECKS,
         ),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Throw away an unfinished run's rows, do not resume it.")
-    ] = False,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
 ) -> None:
     """Predict the digit in each PNG; write a row per image: path, digit, confidence, error, model_version.
@@ -78,53 +223,138 @@ def predict(
     Exit codes: 0 every image answered; 1 finished, some rows carry errors; 2 wrong usage, or nothing to do;
     3 could not finish; 130 interrupted. After 3 and 130 the same command goes on where it stopped.
     """
-    from rich.console import Console
-
-    from batch.accuracy import Tally
-    from batch.display import print_accuracy, print_notice, print_summary, progress
-    from batch.endpoint import ServerError
-    from batch.job import Job, run_job
+    from batch.job import Job
+    from batch.output import Form
+    from batch.security import read_security
+    from batch.summary import ErrorLimit
     from batch.tensors import Target
-    from batch.truth import check_truth, read_truth
-    from batch.walk import count
+    from batch.walk import Walk
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
-    tally = None if truth is None else Tally(read_truth(truth, out))
-    target = Target(model, signature, model_version, model_label)
-    job = Job(paths, out, server, target, batch_size, in_flight, timeout, fresh)
-    terminal = Console(stderr=True)
+    if not paths and not check:
+        raise UserError("PATH is missing: name folders or files, or - for a list on standard input")
+    if out is None and not check:
+        raise UserError("--out is missing: name the table to write, such as --out preds.csv")
+    job = Job(
+        walk=Walk(tuple(paths or ()), tuple(glob or ("*.png",)), recursive),
+        out=Path(out or _STANDARD),
+        servers=tuple(server or ()),
+        security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
+        target=Target(model, signature, model_version, model_label),
+        batch_size=batch_size,
+        in_flight=in_flight,
+        timeout=timeout,
+        max_errors=None if max_errors is None else ErrorLimit.parse(max_errors),
+        one_version=one_version,
+        form=Form(probabilities, min_confidence),
+        fresh=fresh,
+        force=force,
+    )
+    if check:
+        _check(job)
+    else:
+        _predict(job, truth, report, summary)
+
+
+def _check(job: "Job") -> None:
+    from rich.console import Console
+
+    from batch.display import print_notice
+    from batch.job import check_server
+
+    errors = Console(stderr=True)
+    try:
+        text = check_server(job, partial(print_notice, errors))
+    except KeyboardInterrupt:
+        _stop("interrupted", EXIT_INTERRUPTED)
+    print_notice(Console(), text)
+
+
+def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
+    from rich.console import Console
+
+    from batch.accuracy import Tally
+    from batch.display import print_notice, progress
+    from batch.endpoint import ServerError
+    from batch.job import run_job
+    from batch.paths import PathList
+    from batch.truth import check_truth, read_truth
+    from batch.walk import STANDARD_INPUT, Skipped, count, walk
+
+    errors = Console(stderr=True)
+    streams = str(job.out) == _STANDARD
+    again = "repeat the command to begin again" if streams else _RESUME
+    tally = None if truth is None else Tally(read_truth(truth, job.out))
+    is_listed = STANDARD_INPUT in job.walk.paths
+    listed: Iterable[str] = PathList(sys.stdin.buffer) if is_listed else ()
     try:
         if truth is not None and tally is not None:
-            check_truth(tally.truth, truth, paths)
+            job.walk.check()
+            check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed))
         if report is not None:
-            _check_report(report, truth, paths, out)
-        with progress(terminal, lambda: count(paths)) as show:
-            listeners = [show] if tally is None else [show, tally.add]
-            summary, skipped = run_job(job, lambda text: print_notice(terminal, text), *listeners)
+            _check_report(report, truth, job)
+        if summary is not None:
+            _check_summary(summary, job)
+        with progress(errors, None if is_listed else lambda: count(job.walk)) as show:
+            listeners: list[Listener] = [show] if tally is None else [show, tally]
+            found, skipped = run_job(job, partial(print_notice, errors), *listeners, listed=listed)
     except ServerError as error:
-        _stop(f"{error}; {_RESUME}", EXIT_NOT_FINISHED)
+        _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
+    except BrokenPipeError:
+        # Whoever read standard output has gone, with what they wanted.
+        _stop("standard output was closed before all rows were written", EXIT_NOT_FINISHED)
     except OSError as error:
-        _stop(f"cannot write {error.filename or out}: {error.strerror}; make room, then {_RESUME}", EXIT_NOT_FINISHED)
+        _stop(f"cannot write {error.filename or job.out}: {error.strerror}; make room, then {again}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
-        _stop(f"interrupted; {_RESUME}", EXIT_INTERRUPTED)
-    terminal = Console()
-    print_summary(terminal, summary, skipped, str(out))
+        _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
+    # A table on standard output is not to be mixed with words.
+    _conclude(errors if streams else Console(), job, found, skipped, tally, report, summary)
+
+
+def _conclude(
+    terminal: "Console",
+    job: "Job",
+    found: "Summary",
+    skipped: "Skipped",
+    tally: "Tally | None",
+    report: Path | None,
+    summary: Path | None,
+) -> None:
+    from batch.display import print_accuracy, print_notice, print_summary
+    from batch.summary import write_summary
+
+    print_summary(terminal, found, skipped, str(job.out))
     if tally is not None:
         print_accuracy(terminal, tally)
         if report is not None:
-            print_notice(terminal, _write_report(report, tally, out))
-    raise typer.Exit(_exit_code(summary, skipped))
+            print_notice(terminal, _write_report(report, tally, job.out))
+    if summary is not None:
+        try:
+            write_summary(summary, found, skipped, job.settings())
+        except OSError as error:
+            _stop(f"{job.out} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
+    raise typer.Exit(_exit_code(found, skipped))
 
 
-def _check_report(folder: Path, truth: str | None, paths: list[str], out: Path) -> None:
+def _check_summary(summary: Path, job: "Job") -> None:
+    """Find what would keep a summary from being written before the run, not after it."""
+    if os.path.realpath(summary) == os.path.realpath(job.out):
+        raise UserError(f"--summary {summary} is the table itself: choose another file")
+    if not summary.parent.is_dir():
+        raise UserError(f"--summary {summary}: there is no folder {summary.parent}")
+    if summary.is_dir():
+        raise UserError(f"--summary {summary} is a folder: name a file in it")
+
+
+def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     """Find what would keep a report from being written before the run, not after it."""
     if truth is None:
         raise UserError("--report needs --truth: which answers are mistakes is known only where the digits are")
     require_extra("train", "matplotlib", "PIL", "numpy")
     from batch.report import prepare
 
-    prepare(folder, paths, out)
+    prepare(folder, [path for path in job.walk.paths if path != _STANDARD], job.out)
 
 
 def _write_report(folder: Path, tally: "Tally", out: Path) -> str:
@@ -145,7 +375,8 @@ def _exit_code(summary: "Summary", skipped: "Skipped") -> int:
 
 
 def _stop(text: str, code: int) -> NoReturn:
-    print(f"digits-batch: {text}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
+    with contextlib.suppress(OSError):
+        print(f"digits-batch: {text}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
     raise typer.Exit(code)
 
 

@@ -10,19 +10,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from batch.accuracy import Tally
-from batch.engine import OnRows, Summary
-from batch.journal import Answer
+from batch.answers import Answer
+from batch.engine import Listener
+from batch.summary import Summary
 from batch.walk import File, Skipped
 from exporter.contract import CLASSES
 
 
 @contextmanager
-def progress(console: Console, count: Callable[[], int]) -> Iterator[OnRows]:
+def progress(console: Console, count: Callable[[], int] | None) -> Iterator[Listener]:
     """Show images done, images/s, errors and time left; nothing where the console is no terminal.
 
     Args:
         console: standard error.
-        count: how many images there will be. It runs beside the work, which need not wait for it.
+        count: how many images there will be. It runs beside the work, which need not wait for it. None where nobody
+            can know.
     """
     columns = (
         TextColumn("predicting"),
@@ -34,7 +36,7 @@ def progress(console: Console, count: Callable[[], int]) -> Iterator[OnRows]:
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("predicting", total=None, rate="-", errors=0)
-        if console.is_terminal:
+        if console.is_terminal and count is not None:
             threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
         yield _Counter(bar, task)
 
@@ -49,11 +51,15 @@ class _Counter:
         self._rows = 0
         self._errors = 0
 
-    def __call__(self, _files: list[File], answers: list[Answer]) -> None:
+    def add(self, _files: list[File], answers: list[Answer]) -> None:
         self._rows += len(answers)
         self._errors += sum(1 for answer in answers if answer.error)
         rate = f"{self._rows / max(time.monotonic() - self._started, 1e-9):,.0f}"
-        self._bar.update(self._task, advance=len(answers), rate=rate, errors=self._errors)
+        self._bar.update(self._task, completed=self._rows, rate=rate, errors=self._errors)
+
+    def start_over(self) -> None:
+        self._rows = self._errors = 0
+        self._bar.update(self._task, completed=0, errors=0)
 
 
 def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str) -> None:
@@ -74,12 +80,14 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
 
     asked = summary.rows - summary.resumed
     versions = ", ".join(summary.versions) or "none"
-    facts = [f"{asked:,} images in {summary.seconds:.1f} s: {asked / max(summary.seconds, 1e-9):,.0f} images/s"]
+    facts = [f"{asked:,} images in {summary.seconds:.1f} s: {summary.rate:,.0f} images/s"]
     facts.append(f"model version {versions}")
     if summary.resumed:
         facts.append(f"{summary.resumed:,} rows from the run before")
     if summary.retries:
         facts.append(f"{summary.retries:,} requests sent again")
+    if summary.splits:
+        facts.append(f"{summary.splits:,} halved")
     print_notice(console, "; ".join(facts))
     for line in _passed_over(skipped):
         print_notice(console, line)
@@ -120,7 +128,9 @@ def _passed_over(skipped: Skipped) -> Iterator[str]:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in skipped.other_images.most_common())
         yield f"passed over, images that are no PNGs: {kinds}"
     if skipped.specials:
-        yield f"passed over, named .png but no files: {skipped.specials:,}"
+        yield f"passed over, neither files nor folders: {skipped.specials:,}"
+    if skipped.unwalked:
+        yield f"passed over, folders in folders: {skipped.unwalked:,}"
     for loop in skipped.loops:
         yield f"passed over, a link back to a folder above it: {loop}"
     for folder, reason in skipped.folders.items():

@@ -1,40 +1,39 @@
-"""Where requests go: a server the user names, one that listens already, or the built-in one.
+"""The servers that are asked, and what they are checked for before the first image.
 
-Each place is checked before the first image: it must have the model, a version of it that is AVAILABLE, and a signature
-that takes encoded images.
+Several addresses are replicas of one service: requests go to each in turn, and a replica that fails rests while the
+others work on. A `dns:///` name that stands for several is shared out by gRPC itself (`round_robin`).
 """
 
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-import tempfile
+import itertools
+import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import grpc
 
 from batch import wire_pb2 as wire
+from batch.security import Security
 from batch.tensors import AVAILABLE, DT_STRING, Target
 from exporter.command import UserError
-from exporter.contract import CONFIDENCE, DEFAULT_PORT, DIGIT, ERROR, MODEL_NAME
+from exporter.contract import CONFIDENCE, DEFAULT_PORT, DIGIT, ERROR, PROBABILITIES
 
 _PREDICTION = "/tensorflow.serving.PredictionService/"
 _MODEL = "/tensorflow.serving.ModelService/"
-_CHANNEL_OPTIONS = [
+_CHANNEL_OPTIONS: list[tuple[str, object]] = [
     ("grpc.max_receive_message_length", -1),
     # Scans never leave the machines the user names, whatever the environment says of proxies.
     ("grpc.enable_http_proxy", 0),
-    # A server that comes back is noticed within seconds; gRPC's own limit is two minutes.
+    # Without it, all requests go to the first address that a name stands for.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    # A server that comes back, or moves, is noticed within seconds; gRPC's own limits are two minutes and half of one.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.dns_min_time_between_resolutions_ms", 2000),
 ]
-_START_TIMEOUT_S = 120.0
-_STOP_TIMEOUT_S = 10.0
+_OTHERS_S = 2.0  # how long replicas that do not answer are waited for when one does
+_WAITING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class ServerError(UserError):
@@ -43,199 +42,194 @@ class ServerError(UserError):
     exit_code = 3
 
 
-class Endpoint:
-    """A channel to one server and the calls that are made on it."""
+@dataclass(frozen=True)
+class Offer:
+    """What a model was found to offer.
 
-    def __init__(self, address: str) -> None:
+    Attributes:
+        input_name: the signature's input for encoded images.
+        outputs: those of the wanted outputs that it has.
+    """
+
+    input_name: str
+    outputs: tuple[str, ...]
+
+
+class Replica:
+    """A channel to one address and the calls that are made on it."""
+
+    def __init__(self, address: str, security: Security) -> None:
         self.address = address
-        self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self.predict = self._channel.unary_unary(
+        self.rests_until = 0.0
+        self.failures = 0
+        """On end."""
+        self._metadata = security.metadata
+        self._channel = security.channel(address, _CHANNEL_OPTIONS)
+        self._predict = self._channel.unary_unary(
             _PREDICTION + "Predict",
             request_serializer=wire.PredictRequest.SerializeToString,
             response_deserializer=wire.PredictResponse.FromString,
         )
-        self._metadata = self._channel.unary_unary(
+        self._get_metadata = self._channel.unary_unary(
             _PREDICTION + "GetModelMetadata",
             request_serializer=wire.GetModelMetadataRequest.SerializeToString,
             response_deserializer=wire.GetModelMetadataResponse.FromString,
         )
-        self._status = self._channel.unary_unary(
+        self._get_status = self._channel.unary_unary(
             _MODEL + "GetModelStatus",
             request_serializer=wire.GetModelStatusRequest.SerializeToString,
             response_deserializer=wire.GetModelStatusResponse.FromString,
         )
 
+    def predict(self, request: wire.PredictRequest, timeout: float) -> "grpc.Future[wire.PredictResponse]":
+        """Send a request; `timeout` in seconds."""
+        return self._predict.future(request, timeout=timeout, metadata=self._metadata)
+
+    def available(self, target: Target, timeout: float) -> list[int]:
+        """Versions of the target that are AVAILABLE; after a swap, old ones stay listed in other states."""
+        request = wire.GetModelStatusRequest(model_spec=_bare_spec(target))
+        status = self._get_status(request, timeout=timeout, metadata=self._metadata)
+        return [version.version for version in status.model_version_status if version.state == AVAILABLE]
+
+    def signatures(self, target: Target, timeout: float) -> dict[str, wire.SignatureDef]:
+        """Signatures of the target by name."""
+        request = wire.GetModelMetadataRequest(model_spec=_bare_spec(target), metadata_field=["signature_def"])
+        response = self._get_metadata(request, timeout=timeout, metadata=self._metadata)
+        return dict(wire.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def)
+
     def close(self) -> None:
         """Cancel what is in flight and close the channel."""
         self._channel.close()
 
-    def wait_until_available(self, target: Target, timeout: float, give_up: Callable[[], None] = lambda: None) -> None:
+
+class Endpoint:
+    """One service: one replica or several.
+
+    Args:
+        addresses: what the user wrote, HOST, HOST:PORT, or a gRPC name such as unix:PATH or dns:///NAME:PORT.
+        security: of every channel.
+    """
+
+    def __init__(self, addresses: Sequence[str], security: Security = Security()) -> None:  # noqa: B008 - immutable
+        self.replicas = [Replica(_target(address), security) for address in addresses]
+        self._turns = itertools.cycle(self.replicas)
+
+    @property
+    def name(self) -> str:
+        """The addresses, for people."""
+        return ", ".join(replica.address for replica in self.replicas)
+
+    def close(self) -> None:
+        """Close all channels."""
+        for replica in self.replicas:
+            replica.close()
+
+    def next_replica(self) -> Replica:
+        """The next in turn that does not rest, or else the one that has rested first."""
+        now = time.monotonic()
+        several = [next(self._turns) for _ in self.replicas]
+        awake = next((replica for replica in several if replica.rests_until <= now), None)
+        chosen = awake or min(several, key=lambda replica: replica.rests_until)
+        # The turn goes on from the one chosen.
+        while next(self._turns) is not chosen:
+            pass
+        return chosen
+
+    def wait_until_available(self, target: Target, timeout: float, give_up: Callable[[], None] = lambda: None) -> int:
         """Wait until the model has an AVAILABLE version, calling `give_up`, which may raise, in between.
 
+        Replicas that do not answer, when another does, are waited for only a little.
+
+        Returns:
+            The newest such version.
+
         Raises:
-            UserError: the server does not have that model or version.
-            ServerError: it does not answer, or the model is not AVAILABLE, within `timeout` seconds.
+            UserError: a server does not have that model or version.
+            ServerError: none answers, or the model is AVAILABLE on none, within `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
-        reason = "it does not answer"
+        versions: dict[Replica, int] = {}
+        reasons: dict[Replica, str] = {}
         while (remaining := deadline - time.monotonic()) > 0:
             give_up()
-            spec = target.spec()
-            spec.signature_name = ""
-            try:
-                status = self._status(wire.GetModelStatusRequest(model_spec=spec), timeout=remaining)
-            except grpc.RpcError as error:
-                if error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                    raise _refusal(self.address, error) from None
-                reason = f"it does not answer ({error.details()})"
-            else:
-                if any(version.state == AVAILABLE for version in status.model_version_status):
-                    return
-                reason = f"no version of {target.model} is AVAILABLE"
-            time.sleep(min(0.2, remaining))
-        raise ServerError(f"gave up on {self.address} after {timeout:g} s: {reason}")
+            for replica in self.replicas:
+                if replica in versions:
+                    continue
+                try:
+                    available = replica.available(target, min(remaining, _OTHERS_S) if versions else remaining)
+                except grpc.RpcError as error:
+                    if error.code() not in _WAITING:
+                        raise refusal(replica.address, error) from None
+                    reasons[replica] = f"{replica.address}: it does not answer ({error.details()})"
+                else:
+                    reasons[replica] = f"{replica.address}: no version of {target.model} is AVAILABLE"
+                    if available:
+                        versions[replica] = max(available)
+                        deadline = min(deadline, time.monotonic() + _OTHERS_S)
+            if len(versions) == len(self.replicas):
+                break
+            time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+        if not versions:
+            raise ServerError(f"gave up after {timeout:g} s: {'; '.join(reasons.values()) or 'no answer'}")
+        for replica in self.replicas:
+            if replica not in versions:
+                replica.rests_until = time.monotonic() + _OTHERS_S
+        return max(versions.values())
 
-    def input_name(self, target: Target, timeout: float) -> str:
-        """Name of the signature's input for encoded images.
+    def offer(self, target: Target, timeout: float, *, probabilities: bool = False) -> Offer:
+        """Look at the signature.
 
         Raises:
             UserError: the model has no such signature, or one that does not keep the contract; says what there is.
             ServerError: the server does not answer within `timeout` seconds.
         """
-        spec = target.spec()
-        spec.signature_name = ""
-        request = wire.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
+        replica = self.next_replica()
         try:
-            response = self._metadata(request, timeout=timeout)
+            signatures = replica.signatures(target, timeout)
         except grpc.RpcError as error:
-            raise _refusal(self.address, error) from None
-        signatures = wire.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
+            raise refusal(replica.address, error) from None
         offered = sorted(name for name in signatures if not name.startswith("__"))
         if target.signature not in signatures:
             raise UserError(
-                f"model {target.model} on {self.address} has no signature {target.signature!r}; "
+                f"model {target.model} on {replica.address} has no signature {target.signature!r}; "
                 f"it offers {', '.join(offered)}: choose one with --signature"
             )
         signature = signatures[target.signature]
         inputs = [name for name, tensor in signature.inputs.items() if tensor.dtype == DT_STRING]
-        missing = [name for name in (DIGIT, CONFIDENCE, ERROR) if name not in signature.outputs]
-        if len(inputs) != 1 or len(signature.inputs) != 1 or missing:
+        wanted = [DIGIT, CONFIDENCE] + [PROBABILITIES] * probabilities
+        if len(inputs) != 1 or len(signature.inputs) != 1 or any(name not in signature.outputs for name in wanted):
             raise UserError(
-                f"signature {target.signature!r} of model {target.model} on {self.address} takes "
+                f"signature {target.signature!r} of model {target.model} on {replica.address} takes "
                 f"{', '.join(sorted(signature.inputs))} and answers {', '.join(sorted(signature.outputs))}; "
-                f"wanted is one input of encoded images, and {DIGIT}, {CONFIDENCE} and {ERROR}"
+                f"wanted is one input of encoded images, and {' and '.join(wanted)}"
             )
-        return inputs[0]
+        # A foreign model may know no errors of single images.
+        return Offer(inputs[0], (*wanted, *([ERROR] if ERROR in signature.outputs else [])))
 
 
-def _refusal(address: str, error: grpc.RpcError) -> UserError:
+def refusal(address: str, error: grpc.RpcError) -> UserError:
+    """What a failed call says, for people: the user's mistake or the server's."""
     text = f"{address}: {error.details()} ({error.code().name})"
     if error.code() is grpc.StatusCode.NOT_FOUND:
         return UserError(f"{text}; choose another with --model, --model-version or --model-label")
+    if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        return UserError(f"{text}; give what the server wants to see with --metadata or --tls-cert")
     if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION):
         return UserError(text)
     return ServerError(text)
 
 
-@contextmanager
-def find_server(named: str | None, target: Target, timeout: float, notify: Callable[[str], None]) -> Iterator[Endpoint]:
-    """Open the named server; else localhost:8500 if something listens there; else start the built-in server.
-
-    Waits until the model is AVAILABLE. The built-in server is stopped on leaving, and by itself if this process dies.
-
-    Raises:
-        UserError: as `Endpoint.wait_until_available`, or the built-in server cannot be had.
-        ServerError: likewise.
-    """
-    if named is not None:
-        with _opened(_address(named)) as endpoint:
-            endpoint.wait_until_available(target, timeout)
-            yield endpoint
-    elif _listens("localhost", DEFAULT_PORT):
-        with _opened(f"localhost:{DEFAULT_PORT}") as endpoint:
-            endpoint.wait_until_available(target, timeout)
-            yield endpoint
-    else:
-        with _built_in_server(target, notify) as endpoint:
-            yield endpoint
+def _bare_spec(target: Target) -> wire.ModelSpec:
+    """The ModelSpec of a target for calls that concern no signature."""
+    spec = target.spec()
+    spec.signature_name = ""
+    return spec
 
 
-@contextmanager
-def _opened(address: str) -> Iterator[Endpoint]:
-    endpoint = Endpoint(address)
-    try:
-        yield endpoint
-    finally:
-        endpoint.close()
-
-
-def _address(named: str) -> str:
+def _target(named: str) -> str:
     """A gRPC target from what the user wrote; TensorFlow Serving's port where none is given."""
     if "://" in named and not named.startswith(("unix://", "dns://")):
         raise UserError(f"--server {named}: give HOST:PORT of the gRPC port, without {named.partition('://')[0]}://")
     if named.startswith(("unix:", "dns:")) or named.rpartition("]")[2].count(":"):
         return named
     return f"{named}:{DEFAULT_PORT}"
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=0.5):
-            return True
-    except OSError:
-        return False
-
-
-@contextmanager
-def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[Endpoint]:
-    if any(importlib.util.find_spec(module) is None for module in ("tensorflow", "tensorflow_serving")):
-        raise UserError(
-            f"nothing listens on localhost:{DEFAULT_PORT} and the built-in server is not installed: "
-            "name a server with --server HOST:PORT, or pip install 'digits[serve]'"
-        )
-    if target.model != MODEL_NAME:
-        raise UserError(
-            f"nothing listens on localhost:{DEFAULT_PORT}, and the built-in server has no model {target.model!r}, only "
-            f"{MODEL_NAME!r}: name a server with --server HOST:PORT"
-        )
-    notify(f"nothing listens on localhost:{DEFAULT_PORT}: starting the built-in server on a private socket")
-    folder = Path(tempfile.mkdtemp(prefix="digits-"))
-    path = folder / "grpc.sock"
-    with tempfile.TemporaryFile() as log:
-        command = [sys.executable, "-P", "-m", "serving.cli", "--port=0", f"--grpc_socket_path={path}"]
-        # The server lives as long as this end of the pipe is open, which not even SIGKILL can prevent from closing.
-        # A session of its own: Ctrl-C is for this process, which then stops the server.
-        server = subprocess.Popen(
-            [*command, "--exit_on_stdin_eof"], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-        )
-
-        def give_up() -> None:
-            if server.poll() is not None:
-                raise ServerError(
-                    f"the built-in server ended with code {server.returncode}: {_last_line(log.fileno())}"
-                )
-
-        try:
-            with _opened(f"unix:{path}") as endpoint:
-                endpoint.wait_until_available(target, _START_TIMEOUT_S, give_up)
-                yield endpoint
-        finally:
-            _stop(server)
-            path.unlink(missing_ok=True)
-            if folder.exists():
-                folder.rmdir()
-
-
-def _last_line(descriptor: int) -> str:
-    text = os.pread(descriptor, 1 << 20, 0).decode(errors="replace").strip()
-    return text.splitlines()[-1] if text else "it said nothing"
-
-
-def _stop(server: "subprocess.Popen[bytes]") -> None:
-    if server.stdin is not None:
-        server.stdin.close()
-    try:
-        server.wait(_STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()

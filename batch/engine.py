@@ -5,72 +5,91 @@ that may pass is retried with jittered exponential backoff (full jitter: Brooker
 Architecture Blog, 2015) until the server has failed for `timeout` seconds on end.
 """
 
+import os
 import random
 import time
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import grpc
 
 from batch import wire_pb2 as wire
-from batch.endpoint import Endpoint, ServerError
-from batch.journal import Answer, Journal
-from batch.tensors import AnswerError, Target, numbers, predict_request, strings
+from batch.answers import Answer, fault, read_answers
+from batch.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.probe import probe
+from batch.summary import ErrorLimit, Summary
+from batch.tensors import AnswerError, Target, predict_request
 from batch.walk import File
-from exporter.contract import CONFIDENCE, DIGIT, ERROR, MAX_FILE_BYTES, NO_DIGIT, TOO_LARGE, UNREADABLE
+from batch.window import Window
+from exporter.contract import MAX_FILE_BYTES, REFUSED, TOO_LARGE, UNREADABLE
 
-RETRYABLE = frozenset(
+_RETRYABLE = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.ABORTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
+        # The model was there before the first image: it is between two versions, or the server between two lives.
+        grpc.StatusCode.NOT_FOUND,
+        # A server that shuts down cancels what it was working on.
+        grpc.StatusCode.CANCELLED,
     }
 )
+_OVERLOAD = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
+# What gRPC says of connections that were cut in the middle of an answer, with other codes than UNAVAILABLE.
+_CUT = ("RST_STREAM", "Stream removed", "Connection reset")
+_TOO_LONG = "larger than max"  # what gRPC says of a message beyond the server's limit
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
+_ATTEMPT = 0.5  # of the timeout: a server that says nothing leaves time for another attempt
+_STATUS_TIMEOUT_S = 5.0
 
-OnRows = Callable[[list[File], list[Answer]], None]
+
+class Listener(Protocol):
+    """Is told of answers as they come."""
+
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        """Of one request, in the order of the walk; those of an unfinished run included."""
+
+    def start_over(self) -> None:
+        """Forget what was told: the run begins again."""
+
+
+class Log(Protocol):
+    """Where answers are written down: a journal, or standard output."""
+
+    def done(self, number: int, files: list[File]) -> list[Answer] | None:
+        """The answers that a request has already, if its files are unchanged."""
+
+    def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
+        """Write down the answers of a request."""
+
+    def start_over(self) -> None:
+        """Forget all answers."""
+
+
+class VersionSwappedError(Exception):
+    """The version that a run was to keep to is gone; `newest` has taken its place."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(newest)
+        self.newest = newest
 
 
 @dataclass
-class Summary:
-    """What a run found.
+class _Part:
+    """A part of a request, usually all of it, on its way."""
 
-    Attributes:
-        digits: rows per digit.
-        confidence: sum of the confidences per digit.
-        errors: rows per error text.
-        versions: rows per model version that answered.
-        resumed: rows that an earlier run had answered.
-        retries: requests that were sent again.
-        seconds: wall time.
-    """
-
-    digits: Counter[int] = field(default_factory=Counter)
-    confidence: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
-    errors: Counter[str] = field(default_factory=Counter)
-    versions: Counter[str] = field(default_factory=Counter)
-    resumed: int = 0
-    retries: int = 0
-    seconds: float = 0.0
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return self.digits.total() + self.errors.total()
-
-    def add(self, answers: list[Answer]) -> None:
-        """Count the answers of a request."""
-        for answer in answers:
-            if answer.error:
-                self.errors[answer.error] += 1
-            else:
-                self.digits[answer.digit] += 1
-                self.confidence[answer.digit] += float(answer.confidence)
-            if answer.version:
-                self.versions[answer.version] += 1
+    places: list[int]
+    """Of its images, among the request's files."""
+    images: list[bytes]
+    request: wire.PredictRequest
+    replica: Replica
+    future: "grpc.Future[wire.PredictResponse]"
+    sent_at: float
+    attempts: int = 1
 
 
 @dataclass
@@ -79,153 +98,274 @@ class _Flight:
 
     number: int
     files: list[File]
-    faults: dict[int, str]
-    request: wire.PredictRequest
-    future: "grpc.Future[wire.PredictResponse]"
-    since: float
-    attempts: int = 1
+    answers: dict[int, Answer]
+    """By place; first of the files that cannot be sent."""
+    parts: deque[_Part]
+    since: float = field(default_factory=time.monotonic)
+    is_probed: bool = False
+
+
+@dataclass(frozen=True)
+class Policy:
+    """When a run gives up.
+
+    Attributes:
+        timeout: for how many seconds on end the server may fail.
+        max_errors: how many error rows end the run; None for any number.
+        keep_version: whether all rows must come from the version that the target names.
+    """
+
+    timeout: float
+    max_errors: ErrorLimit | None = None
+    keep_version: bool = False
 
 
 class Engine:
-    """Sends requests to an endpoint and writes their answers to a journal.
+    """Sends requests to an endpoint and writes their answers down.
 
     Args:
         endpoint: where they go.
         target: what is asked.
-        input_name: the signature's input.
-        in_flight: how many requests may be under way.
-        timeout: for how many seconds on end the server may fail.
-        listeners: each is told of every request's files and their answers.
+        offer: the signature's input, and the outputs that are wanted.
+        window: how many requests may be under way.
+        policy: when to give up.
+        notify: told in one line what the user should know.
+        listeners: told of every answer.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         target: Target,
-        input_name: str,
+        offer: Offer,
         *,
-        in_flight: int,
-        timeout: float,
-        listeners: Sequence[OnRows],
+        window: Window,
+        policy: Policy,
+        notify: Callable[[str], None] = lambda _: None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self._endpoint = endpoint
         self._target = target
-        self._input_name = input_name
-        self._in_flight = in_flight
-        self._timeout = timeout
+        self._offer = offer
+        self._window = window
+        self._policy = policy
+        self._notify = notify
         self._listeners = listeners
-        self._window: deque[_Flight] = deque()
+        self._flights: deque[_Flight] = deque()
         self._last_success = time.monotonic()
         self.summary = Summary()
 
-    def run(self, batches: Iterable[list[File]], journal: Journal) -> int:
-        """Ask for every batch that the journal does not have.
+    def run(self, batches: Iterable[list[File]], log: Log) -> int:
+        """Ask for every batch that the log does not have.
 
         Returns:
             How many requests the walk makes.
 
         Raises:
-            ServerError: the server failed for too long, or refused; the journal keeps what was answered.
-            OSError: the journal cannot be written.
+            ServerError: the server failed for too long, or refused, or there are too many errors; the log keeps what
+                was answered.
+            VersionSwappedError: with `keep_version`, that version is gone.
+            OSError: the log cannot be written.
         """
         requests = 0
         try:
             for number, files in enumerate(batches):
                 requests = number + 1
-                done = journal.done(number, files)
+                done = log.done(number, files)
                 if done is not None:
+                    self._check_version(done)
                     self.summary.resumed += len(files)
                     self._count(files, done)
                     continue
-                if len(self._window) == self._in_flight:
-                    self._land(journal)
-                self._send(number, files, journal)
-            while self._window:
-                self._land(journal)
+                while len(self._flights) >= self._window.size:
+                    self._land(log)
+                self._take_off(number, files)
+            while self._flights:
+                self._land(log)
         finally:
-            for flight in self._window:
-                flight.future.cancel()
+            for flight in self._flights:
+                for part in flight.parts:
+                    part.future.cancel()
         return requests
 
-    def _send(self, number: int, files: list[File], journal: Journal) -> None:
-        images, faults = _read(files)
-        if not images:
-            # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
-            self._write(journal, number, files, [_fault(faults[place]) for place in range(len(files))])
-            return
-        request = predict_request(self._target, self._input_name, images, (DIGIT, CONFIDENCE, ERROR))
-        now = time.monotonic()
-        future = self._endpoint.predict.future(request, timeout=self._timeout)
-        self._window.append(_Flight(number, files, faults, request, future, now))
+    def _take_off(self, number: int, files: list[File]) -> None:
+        flight = _Flight(number, files, {}, deque())
+        places: list[int] = []
+        images: list[bytes] = []
+        for place, file in enumerate(files):
+            image = _read(file)
+            if isinstance(image, bytes):
+                places.append(place)
+                images.append(image)
+            else:
+                flight.answers[place] = fault(image.text, self._offer.outputs)
+        # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
+        if images:
+            flight.parts.append(self._send(places, images))
+        self._flights.append(flight)
 
-    def _land(self, journal: Journal) -> None:
-        """Take the answer of the oldest request, sending it again while the fault may pass."""
-        flight = self._window[0]
+    def _land(self, log: Log) -> None:
+        """Take the answers of the oldest request, and write them down."""
+        flight = self._flights[0]
+        while flight.parts:
+            part = flight.parts[0]
+            try:
+                response = self._answer(part, flight.since)
+            except grpc.RpcError as error:
+                self._on_refusal(flight, part, error)
+                continue
+            flight.parts.popleft()
+            try:
+                answers = read_answers(response, len(part.images), self._offer.outputs)
+            except AnswerError as error:
+                raise ServerError(f"{part.replica.address} does not keep the contract: {error}") from None
+            flight.answers.update(zip(part.places, answers, strict=True))
+        answers = [flight.answers[place] for place in range(len(flight.files))]
+        self._check_version(answers)
+        self._flights.popleft()
+        log.append(flight.number, flight.files, answers)
+        self._count(flight.files, answers)
+
+    def _send(self, places: list[int], images: list[bytes]) -> _Part:
+        request = predict_request(self._target, self._offer.input_name, images, self._offer.outputs)
+        replica = self._endpoint.next_replica()
+        future = replica.predict(request, self._policy.timeout * _ATTEMPT)
+        return _Part(places, images, request, replica, future, time.monotonic())
+
+    def _answer(self, part: _Part, since: float) -> wire.PredictResponse:
+        """Wait for a response, sending again while the fault may pass. Raises RpcError for any other fault."""
         while True:
             try:
-                response = flight.future.result()
-                break
+                response = part.future.result()
             except grpc.RpcError as error:
-                self._retry(flight, error)
-        try:
-            answers = _answers(response, flight)
-        except AnswerError as error:
-            raise ServerError(f"{self._endpoint.address} does not keep the contract: {error}") from None
-        self._window.popleft()
-        self._last_success = time.monotonic()
-        self._write(journal, flight.number, flight.files, answers)
+                if not _may_pass(error):
+                    raise
+                self._retry(part, error, since)
+            else:
+                part.replica.failures = 0
+                self._window.on_success()
+                self._last_success = time.monotonic()
+                return response
 
-    def _retry(self, flight: _Flight, error: grpc.RpcError) -> None:
-        reason = f"{self._endpoint.address}: {error.details()} ({error.code().name})"
-        if error.code() not in RETRYABLE:
-            raise ServerError(reason)
-        remaining = max(flight.since, self._last_success) + self._timeout - time.monotonic()
-        backoff = random.uniform(0, min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**flight.attempts))  # noqa: S311 - no secret
-        if remaining <= backoff:
-            raise ServerError(f"gave up after {self._timeout:g} s of faults: {reason}")
-        time.sleep(backoff)
-        flight.attempts += 1
+    def _retry(self, part: _Part, error: grpc.RpcError, since: float) -> None:
+        reason = f"{part.replica.address}: {error.details()} ({error.code().name})"
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            self._look_for_swap(part.replica)
+        if error.code() in _OVERLOAD:
+            self._window.on_overload(part.sent_at)
+        # The replica rests, and so do its next requests; others need not wait for it.
+        part.replica.failures += 1
+        longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**part.replica.failures)
+        part.replica.rests_until = time.monotonic() + random.uniform(0, longest)  # noqa: S311 - no secret
+        replica = self._endpoint.next_replica()
+        pause = max(0.0, replica.rests_until - time.monotonic())
+        remaining = max(since, self._last_success) + self._policy.timeout - time.monotonic()
+        if remaining <= pause:
+            raise ServerError(f"gave up after {self._policy.timeout:g} s of faults: {reason}")
+        time.sleep(pause)
         self.summary.retries += 1
-        flight.future = self._endpoint.predict.future(flight.request, timeout=remaining - backoff)
+        part.attempts += 1
+        part.replica = replica
+        part.future = replica.predict(part.request, min(remaining - pause, self._policy.timeout * _ATTEMPT))
+        part.sent_at = time.monotonic()
 
-    def _write(self, journal: Journal, number: int, files: list[File], answers: list[Answer]) -> None:
-        journal.append(number, files, answers)
-        self._count(files, answers)
+    def _on_refusal(self, flight: _Flight, part: _Part, error: grpc.RpcError) -> None:
+        """Halve a request that is refused for one of its images, until that image alone carries the error."""
+        is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
+            raise refusal_of_request(part.replica.address, error)
+        if not flight.is_probed:
+            self._probe(part.replica, error)
+            flight.is_probed = True
+        flight.parts.popleft()
+        if len(part.images) == 1:
+            # The contract has a word for an image that is too long to be sent.
+            text = TOO_LARGE if is_too_long else REFUSED
+            flight.answers[part.places[0]] = fault(text, self._offer.outputs)
+            return
+        if not self.summary.splits:
+            self._notify(
+                f"{part.replica.address} refuses a request of {len(part.images)} images ({error.details()}): "
+                "asking again in smaller ones"
+            )
+        self.summary.splits += 1
+        half = len(part.images) // 2
+        halves = [
+            self._send(part.places[:half], part.images[:half]),
+            self._send(part.places[half:], part.images[half:]),
+        ]
+        flight.parts.extendleft(reversed(halves))
+
+    def _probe(self, replica: Replica, error: grpc.RpcError) -> None:
+        """Raise ServerError if the server refuses any image: then it is not the images' fault."""
+        try:
+            self._answer(self._send([0], [probe()]), time.monotonic())
+        except grpc.RpcError:
+            raise refusal_of_request(replica.address, error) from None
+
+    def _check_version(self, answers: list[Answer]) -> None:
+        wanted = str(self._target.version)
+        if self._policy.keep_version and any(answer.version not in ("", wanted) for answer in answers):
+            raise VersionSwappedError(self._target.version or 0)
+
+    def _look_for_swap(self, replica: Replica) -> None:
+        """Raise VersionSwappedError if the version to keep to has made place for a newer one."""
+        if not self._policy.keep_version:
+            return
+        newest = Target(self._target.model, self._target.signature)
+        try:
+            available = replica.available(newest, _STATUS_TIMEOUT_S)
+        except grpc.RpcError:
+            return  # it says no more of the model than Predict does
+        if available and self._target.version not in available:
+            raise VersionSwappedError(max(available))
 
     def _count(self, files: list[File], answers: list[Answer]) -> None:
         self.summary.add(answers)
         for listener in self._listeners:
-            listener(files, answers)
+            listener.add(files, answers)
+        if self._policy.max_errors is not None and self._policy.max_errors.is_passed(self.summary):
+            errors = ", ".join(f"{count:,} {text}" for text, count in self.summary.errors.most_common())
+            raise ServerError(
+                f"too many errors for --max-errors: {errors}, of {self.summary.rows:,} rows; see what is wrong with "
+                "these files, or raise the limit"
+            )
 
 
-def _read(files: list[File]) -> tuple[list[bytes], dict[int, str]]:
-    """The bytes of the files that can be sent, in order, and an error text for the places of those that cannot."""
-    images: list[bytes] = []
-    faults: dict[int, str] = {}
-    for place, file in enumerate(files):
-        if file.size > MAX_FILE_BYTES:
-            faults[place] = TOO_LARGE
-            continue
+@dataclass(frozen=True)
+class _Fault:
+    """Why a file cannot be sent."""
+
+    text: str
+
+
+def _read(file: File) -> bytes | _Fault:
+    """The bytes of a file, or the error text for its row."""
+    if file.size > MAX_FILE_BYTES:
+        return _Fault(TOO_LARGE)
+    try:
+        # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            with open(file.path, "rb", buffering=0) as source:  # noqa: PTH123 - a Path for each of a million files is slow
-                images.append(source.readall())
-        except OSError:
-            faults[place] = UNREADABLE
-    return images, faults
+            image = os.read(descriptor, file.size + 1)
+            while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):
+                image += more
+                if len(image) > MAX_FILE_BYTES:
+                    return _Fault(TOO_LARGE)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return _Fault(UNREADABLE)
+    return image
 
 
-def _fault(text: str) -> Answer:
-    return Answer(NO_DIGIT, "0.0000", text, "")
+def _may_pass(error: grpc.RpcError) -> bool:
+    details = error.details() or ""
+    if error.code() in _RETRYABLE:
+        return _TOO_LONG not in details
+    return error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and any(cut in details for cut in _CUT)
 
 
-def _answers(response: wire.PredictResponse, flight: _Flight) -> list[Answer]:
-    """The answer of each file, those that could not be sent included."""
-    sent = len(flight.files) - len(flight.faults)
-    version = str(response.model_spec.version.value)
-    rows = zip(
-        numbers(response, DIGIT, sent), numbers(response, CONFIDENCE, sent), strings(response, ERROR, sent), strict=True
-    )
-    answered = (Answer(int(digit), f"{confidence:.4f}", error.decode(), version) for digit, confidence, error in rows)
-    return [
-        _fault(flight.faults[place]) if place in flight.faults else next(answered) for place in range(len(flight.files))
-    ]
+def refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:
+    """A fault in the middle of a run, whoever's it is: what is done is kept."""
+    return ServerError(str(refusal(address, error)))

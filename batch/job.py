@@ -1,17 +1,26 @@
 """One job from arguments to a finished table: the library function behind digits-batch."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batch.endpoint import find_server
-from batch.engine import Engine, OnRows, Summary
+from batch.endpoint import Endpoint, Offer, ServerError
+from batch.engine import Engine, Listener, Log, Policy, VersionSwappedError
 from batch.journal import Journal
+from batch.output import STANDARD_OUTPUT, Form, Stream, refuse_to_overwrite, write_whole, writer
+from batch.security import Security
+from batch.server import find_server
+from batch.summary import ErrorLimit, Summary
 from batch.tensors import Target
-from batch.walk import Skipped, check_arguments, cut, walk
+from batch.walk import Skipped, Walk, cut, walk
+from batch.window import DEFAULT_IN_FLIGHT, Window
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
+
+DEFAULT_BATCH_SIZE = 512
+
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -19,80 +28,173 @@ class Job:
     """What is to be done; the options of digits-batch by their names.
 
     Attributes:
-        paths: folders to walk for `*.png`, or single files.
-        out: the table.
-        server: gRPC address; None looks on localhost:8500, then starts the built-in server.
+        walk: folders, files and how they are walked.
+        out: the table; STANDARD_OUTPUT for standard output, which is written as it goes and cannot be resumed.
+        servers: gRPC addresses of replicas; none looks on localhost:8500, then starts the built-in server.
+        security: TLS and call metadata.
         target: model, signature, version or label.
         batch_size: most images in a request.
-        in_flight: most requests under way.
+        in_flight: requests under way; None for as many as the server takes well.
         timeout: seconds on end that the server may fail.
+        max_errors: how many error rows end the run.
+        one_version: whether all rows must come from one version of the model.
+        form: columns of the table.
         fresh: throw away the rows of an unfinished run.
+        force: overwrite a finished table.
     """
 
-    paths: list[str]
+    walk: Walk
     out: Path
-    server: str | None = None
+    servers: tuple[str, ...] = ()
+    security: Security = field(default_factory=Security)
     target: Target = field(default_factory=lambda: Target(MODEL_NAME, SIGNATURE))
-    batch_size: int = 512
-    in_flight: int = 4
+    batch_size: int = DEFAULT_BATCH_SIZE
+    in_flight: int | None = None
     timeout: float = 60.0
+    max_errors: ErrorLimit | None = None
+    one_version: bool = False
+    form: Form = field(default_factory=Form)
     fresh: bool = False
+    force: bool = False
 
     def settings(self) -> dict[str, object]:
         """What decides the rows and their grouping into requests: a journal with other settings is not continued."""
         return {
-            "paths": self.paths,
+            "paths": list(self.walk.paths),
+            "glob": list(self.walk.globs),
+            "recursive": self.walk.recursive,
             "model": self.target.model,
             "signature": self.target.signature,
             "model-version": self.target.version,
             "model-label": self.target.label,
+            "one-version": self.one_version,
             "batch-size": self.batch_size,
+            "probabilities": self.form.probabilities,
         }
 
 
-def run_job(job: Job, notify: Callable[[str], None] = lambda _: None, *listeners: OnRows) -> tuple[Summary, Skipped]:
+def run_job(
+    job: Job, notify: Notify = lambda _: None, *listeners: Listener, listed: Iterable[str] = ()
+) -> tuple[Summary, Skipped]:
     """Predict every file and write the table.
 
     Args:
         job: what is to be done.
         notify: told in one line what the user should know while it goes.
-        listeners: each is told of every request's files and their answers, those of an unfinished run included.
+        listeners: each is told of every request's files and their answers.
+        listed: the paths that `-` among the job's stands for; walked more than once.
 
     Returns:
         What was found, and what was passed over.
 
     Raises:
         UserError: wrong usage, or nothing to do; nothing is written then.
-        ServerError: the server failed for too long; `run_job` with the same job goes on where it stopped.
+        ServerError: the server failed for too long, or there are too many errors; `run_job` with the same job goes on
+            where it stopped.
         OSError: the disk is full; likewise.
     """
-    check_arguments(job.paths)
+    job.walk.check()
     skipped = Skipped()
-    if next(walk(job.paths, skipped), None) is None:
-        raise UserError(f"nothing to do: no *.png in {', '.join(job.paths)}{_instead(skipped)}")
-    skipped = Skipped()
+    if next(walk(job.walk, skipped, listed), None) is None:
+        raise UserError(f"nothing to do: no {' or '.join(job.walk.globs)} in {_named(job.walk)}{_instead(skipped)}")
+    if job.out == STANDARD_OUTPUT:
+        if job.one_version:
+            raise UserError("--one-version may have to start over, which --out - cannot: name a file")
+        stream = Stream(job.form)
+        try:
+            return _Run(job, stream, notify, listeners, listed).ask_all()[:2]
+        finally:
+            stream.close()
+    writer(job.out)
+    if not job.force:
+        refuse_to_overwrite(job.out)
     journal = Journal(job.out, job.settings(), fresh=job.fresh)
     try:
-        with find_server(job.server, job.target, job.timeout, notify) as endpoint:
-            engine = Engine(
-                endpoint,
-                job.target,
-                endpoint.input_name(job.target, job.timeout),
-                in_flight=job.in_flight,
-                timeout=job.timeout,
-                listeners=listeners,
-            )
-            started = time.monotonic()
-            requests = engine.run(cut(walk(job.paths, skipped), job.batch_size), journal)
-            engine.summary.seconds = time.monotonic() - started
-        journal.finish(requests)
+        summary, skipped, requests = _Run(job, journal, notify, listeners, listed).ask_all()
+        write_whole(job.out, journal.rows(requests), job.form, force=job.force)
+        journal.remove()
     finally:
         journal.close()
-    return engine.summary, skipped
+    return summary, skipped
+
+
+def check_server(job: Job, notify: Notify = lambda _: None) -> str:
+    """Check that the job's server has what it asks for, and say in one line what it has.
+
+    Raises:
+        UserError: it has no such model, version or signature.
+        ServerError: it does not answer.
+    """
+    with find_server(job.servers, job.security, job.target, job.timeout, notify) as endpoint:
+        offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
+        version = endpoint.wait_until_available(job.target, job.timeout)
+        return (
+            f"model {job.target.model} version {version} is AVAILABLE on {endpoint.name}; signature "
+            f"{job.target.signature} takes {offer.input_name} and answers {', '.join(offer.outputs)}"
+        )
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of one run share."""
+
+    job: Job
+    log: Log
+    notify: Notify
+    listeners: tuple[Listener, ...]
+    listed: Iterable[str]
+
+    def ask_all(self) -> tuple[Summary, Skipped, int]:
+        """Ask for every file; also returns how many requests there are."""
+        job = self.job
+        with find_server(job.servers, job.security, job.target, job.timeout, self.notify) as endpoint:
+            offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
+            if not job.one_version:
+                return self._ask(job.target, endpoint, offer)
+            version = endpoint.wait_until_available(job.target, job.timeout)
+            try:
+                return self._ask(replace(job.target, version=version, label=None), endpoint, offer)
+            except VersionSwappedError as swap:
+                self.notify(f"not all rows can come from one version: starting over on version {swap.newest}")
+                version = swap.newest
+            self.log.start_over()
+            for listener in self.listeners:
+                listener.start_over()
+            try:
+                return self._ask(replace(job.target, version=version, label=None), endpoint, offer)
+            except VersionSwappedError as swap:
+                raise ServerError(
+                    f"version {version} made place for {swap.newest} before --one-version was done: the second swap "
+                    "in one run"
+                ) from None
+
+    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer) -> tuple[Summary, Skipped, int]:
+        job = self.job
+        most = DEFAULT_IN_FLIGHT * len(endpoint.replicas) if job.in_flight is None else job.in_flight
+        engine = Engine(
+            endpoint,
+            target,
+            offer,
+            window=Window(most, pinned=job.in_flight is not None),
+            policy=Policy(job.timeout, job.max_errors, keep_version=job.one_version),
+            notify=self.notify,
+            listeners=self.listeners,
+        )
+        skipped = Skipped()
+        started = time.monotonic()
+        requests = engine.run(cut(walk(job.walk, skipped, self.listed), job.batch_size), self.log)
+        engine.summary.seconds = time.monotonic() - started
+        return engine.summary, skipped, requests
+
+
+def _named(what: Walk) -> str:
+    return ", ".join("standard input" if path == "-" else path for path in what.paths)
 
 
 def _instead(skipped: Skipped) -> str:
     """What was there instead of PNGs."""
     found = [f"{count} {ending}" for ending, count in skipped.other_images.most_common()]
     found += [f"{folder} could not be listed: {reason}" for folder, reason in skipped.folders.items()]
+    found += [f"{skipped.unwalked} folders, not walked"] if skipped.unwalked else []
+    found += [f"{skipped.specials} that are no files"] if skipped.specials else []
     return f" (found {'; '.join(found)})" if found else ""

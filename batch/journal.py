@@ -1,38 +1,26 @@
 """What is done, on disk, so that nothing is asked twice and nothing is lost.
 
-`OUT.part` is JSON Lines: a header that says what was asked of whom, then a line per answered request, flushed as it
-comes: the request's number in the walk, and for each of its files path, size, modification time and answer. A torn last
-line is cut off. A request that is asked again has a later line, which counts. The output is rendered from it to a
-temporary file, synced, and renamed.
+`OUT.part` is JSON Lines: who holds it, in a line of fixed length; a header that says what was asked of whom; then a
+line per answered request, flushed as it comes: the request's number in the walk, and for each of its files path, size,
+modification time and answer. A torn last line is cut off. A request that is asked again has a later line, which counts.
 """
 
-import csv
 import fcntl
 import json
 import os
+import socket
+import time
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batch.answers import Answer
 from batch.walk import File
 from exporter.command import UserError
 
-COLUMNS = ("path", "digit", "confidence", "error", "model_version")
-_FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is known of one file: digit (-1 with an error), confidence with four decimals, error text, model version.
-
-    The version is empty where no model was asked, because the file could not be sent.
-    """
-
-    digit: int
-    confidence: str
-    error: str
-    version: str
+_FORMAT = 2
+_HOLDER_BYTES = 160
 
 
 class Journal:
@@ -50,99 +38,148 @@ class Journal:
     def __init__(self, out: Path, settings: dict[str, Any], *, fresh: bool) -> None:
         self.out = out
         self.path = out.with_name(out.name + ".part")
-        # Where the latest line of each request begins: eight bytes for hundreds of files.
+        # Where the latest line of each request begins: a few bytes for hundreds of files.
         self._offsets: dict[int, int] = {}
         self._file = self._open_locked()
-        header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
-        if fresh:
-            self._file.truncate(0)
-        self._read(header)
+        self._header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
+        try:
+            if fresh:
+                self._file.truncate(0)
+            self._read()
+        except BaseException:
+            self.close()
+            raise
 
     def _open_locked(self) -> Any:  # noqa: ANN401 - io.BufferedRandom has no public name in typing
-        try:
-            file = self.path.open("a+b")
-        except OSError as error:
-            raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        while True:
+            try:
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
+            file = os.fdopen(descriptor, "r+b")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                holder = _holder(file.readline())
+                file.close()
+                raise UserError(
+                    f"another digits-batch{holder} is writing {self.out}; wait for it or choose another --out"
+                ) from None
+            # Whoever held it until now may have finished, and removed it between the two calls.
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    return file
             file.close()
-            raise UserError(
-                f"another digits-batch is writing {self.out}; wait for it or choose another --out"
-            ) from None
-        return file
 
-    def _read(self, header: bytes) -> None:
+    def _read(self) -> None:
         """Index what an earlier run left; begin anew where it left nothing whole."""
         self._file.seek(0)
-        found = self._file.readline()
+        holder, found = self._file.readline(), self._file.readline()
         if not found.endswith(b"\n"):
-            self._file.truncate(0)
-            self._file.write(header)
-            self._file.flush()
+            self.start_over()
             return
-        if found != header:
+        if len(holder) != _HOLDER_BYTES or found != self._header:
             raise UserError(
-                f"{self.path} belongs to a run with other files or settings ({_difference(found, header)}); "
+                f"{self.path} belongs to a run with other files or settings ({_difference(found, self._header)}); "
                 "repeat that run's command to finish it, or add --fresh to throw its rows away"
             )
-        offset = len(found)
+        offset = len(holder) + len(found)
         for line in self._file:
-            if not line.endswith(b"\n"):
+            number = _number(line)
+            if number is None:
+                # Torn, or by a crash of the whole machine worse than that: what follows is asked again.
                 break
-            self._offsets[int(line[1 : line.index(b",")])] = offset
+            self._offsets[number] = offset
             offset += len(line)
         self._file.truncate(offset)
+        self._file.seek(0)
+        self._file.write(_holder_line())
+        self._file.flush()
+
+    def start_over(self) -> None:
+        """Forget all answers."""
+        self._offsets.clear()
+        self._file.seek(0)
+        self._file.truncate(0)
+        self._file.write(_holder_line() + self._header)
+        self._file.flush()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is anything to go on with."""
+        return bool(self._offsets)
 
     def done(self, number: int, files: list[File]) -> list[Answer] | None:
         """The answers of a request, if its files are unchanged since it was asked."""
         if number not in self._offsets:
             return None
-        rows = self._rows(number)
+        try:
+            rows = self._rows(number)
+        except ValueError:
+            # Blocks within the line that a crash of the whole machine has left as zeros.
+            return None
         if [row[:3] for row in rows] != [[file.path, file.size, file.mtime_ns] for file in files]:
             return None
-        return [Answer(*row[3:]) for row in rows]
+        return [_answer(row) for row in rows]
 
     def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
         """Write down an answered request. Raises OSError if the disk is full; nothing before it is lost then."""
-        rows = [
-            [file.path, file.size, file.mtime_ns, answer.digit, answer.confidence, answer.error, answer.version]
-            for file, answer in zip(files, answers, strict=True)
-        ]
+        rows = [(file.path, file.size, file.mtime_ns, *answer) for file, answer in zip(files, answers, strict=True)]
         line = json.dumps([number, rows], separators=(",", ":")).encode() + b"\n"
         offset = self._file.seek(0, os.SEEK_END)
         self._file.write(line)
         self._file.flush()
         self._offsets[number] = offset
 
-    def finish(self, requests: int) -> None:
-        """Render so many requests as the output, and remove the journal. Raises OSError if the disk is full."""
-        temporary = self.out.with_name(f".{self.out.name}.{os.getpid()}.tmp")
-        try:
-            # A file name that is no UTF-8 keeps its bytes.
-            with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(COLUMNS)
-                for number in range(requests):
-                    writer.writerows([path, *answer] for path, _, _, *answer in self._rows(number))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.out)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self.path.unlink()
+    def rows(self, requests: int) -> Iterator[tuple[str, Answer]]:
+        """Paths and answers of the first so many requests, in the order of the walk."""
+        for number in range(requests):
+            for row in self._rows(number):
+                yield row[0], _answer(row)
 
     def _rows(self, number: int) -> list[list[Any]]:
-        """Path, size, modification time, digit, confidence, error and version of each file of a request."""
+        """Path, size, modification time, and the fields of the answer, of each file of a request."""
         self._file.seek(self._offsets[number])
         rows: list[list[Any]] = json.loads(self._file.readline())[1]
         return rows
+
+    def remove(self) -> None:
+        """Delete it, once the output is there."""
+        self.path.unlink()
 
     def close(self) -> None:
         """Let go of the lock."""
         # After a full disk there may be a line in the buffer that cannot be written; what counts was flushed.
         with suppress(OSError):
             self._file.close()
+
+
+def _answer(row: list[Any]) -> Answer:
+    _, _, _, digit, confidence, error, version, probabilities = row
+    return Answer(digit, confidence, error, version, tuple(probabilities))
+
+
+def _number(line: bytes) -> int | None:
+    """The request's number of a whole line, None of another."""
+    if not (line.startswith(b"[") and line.endswith(b"]]]\n")):
+        return None
+    digits = line[1 : line.find(b",")]
+    return int(digits) if digits.isdigit() else None
+
+
+def _holder_line() -> bytes:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    holder = {"process": os.getpid(), "host": socket.gethostname()[:60], "since": since}
+    return json.dumps(holder).encode()[: _HOLDER_BYTES - 1].ljust(_HOLDER_BYTES - 1) + b"\n"
+
+
+def _holder(line: bytes) -> str:
+    """Who a holder's line names, for people; nothing where it says nothing."""
+    try:
+        holder = json.loads(line)
+        return f" (process {holder['process']} on {holder['host']}, since {holder['since']})"
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _difference(found: bytes, header: bytes) -> str:

@@ -67,7 +67,7 @@ def predict_request(
 
 def strings(response: wire.PredictResponse, name: str, count: int) -> list[bytes]:
     """An output of dtype string [count]. Raises AnswerError if it is something else."""
-    tensor = _output(response, name, count)
+    tensor = _output(response, name, [count])
     if tensor.dtype != DT_STRING:
         raise AnswerError(f"output {name} has dtype {tensor.dtype}, not string")
     return _fill(list(tensor.string_val), count, b"", name)
@@ -75,7 +75,16 @@ def strings(response: wire.PredictResponse, name: str, count: int) -> list[bytes
 
 def numbers(response: wire.PredictResponse, name: str, count: int) -> list[float]:
     """An output of a numeric dtype, [count]; whole numbers stay int. Raises AnswerError if it is something else."""
-    tensor = _output(response, name, count)
+    return _numbers(_output(response, name, [count]), name, count)
+
+
+def table(response: wire.PredictResponse, name: str, rows: int, columns: int) -> list[list[float]]:
+    """An output of a numeric dtype, [rows, columns]. Raises AnswerError if it is something else."""
+    values = _numbers(_output(response, name, [rows, columns]), name, rows * columns)
+    return [values[start : start + columns] for start in range(0, rows * columns, columns)]
+
+
+def _numbers(tensor: wire.TensorProto, name: str, count: int) -> list[float]:
     if tensor.dtype not in _NUMBERS:
         raise AnswerError(f"output {name} has dtype {tensor.dtype}, not a number")
     field, typecode = _NUMBERS[tensor.dtype]
@@ -87,18 +96,18 @@ def numbers(response: wire.PredictResponse, name: str, count: int) -> list[float
     return _fill(list(getattr(tensor, field)), count, 0, name)
 
 
-def _output(response: wire.PredictResponse, name: str, count: int) -> wire.TensorProto:
+def _output(response: wire.PredictResponse, name: str, wanted: list[int]) -> wire.TensorProto:
     if name not in response.outputs:
         raise AnswerError(f"the answer lacks output {name}")
     tensor = response.outputs[name]
     shape = [dim.size for dim in tensor.tensor_shape.dim]
-    if shape != [count]:
-        raise AnswerError(f"output {name} has shape {shape} for {count} images")
+    if shape != wanted:
+        raise AnswerError(f"output {name} has shape {shape} for {wanted[0]} images")
     return tensor
 
 
 def _fill(values: list[Value], count: int, zero: Value, name: str) -> list[Value]:
     """A TensorProto may leave out trailing repetitions of its last value."""
     if len(values) > count:
-        raise AnswerError(f"output {name} has {len(values)} values for {count} images")
+        raise AnswerError(f"output {name} has {len(values)} values where {count} were wanted")
     return values + [values[-1] if values else zero] * (count - len(values))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from batch.walk import Skipped, check_arguments, walk
+from batch.walk import File
 from exporter.command import UserError
 from exporter.contract import CLASSES
 
@@ -140,26 +140,25 @@ def _prefixes(folder: str, base: str) -> tuple[str, ...]:
     return tuple("" if way == "." else os.path.join(way, "") for way in ways)  # noqa: PTH118 - texts
 
 
-def check_truth(truth: Truth, source: str, paths: list[str]) -> None:
-    """Raise UserError if no file of a walk has a label. Walks until the first that has."""
-    check_arguments(paths)
+def check_truth(truth: Truth, source: str, files: Iterable[File]) -> None:
+    """Raise UserError if none of the files has a label. Walks until the first that has."""
     first = ""
     count = 0
-    for file in walk(paths, Skipped()):
+    for file in files:
         if truth(file.path) is not None:
             return
         first = first or file.path
         count += 1
     if not count:
         return  # an empty walk is the run's own error
-    files = f"none of the {count:,} files has a label" if count > 1 else "the file has no label"
+    none = f"none of the {count:,} files has a label" if count > 1 else "the file has no label"
     if source == PARENT:
         folder = os.path.basename(os.path.dirname(os.path.abspath(first)))  # noqa: PTH100, PTH119, PTH120
         raise UserError(
-            f"--truth {PARENT}: {files}: {_excerpt(first)} lies in folder {_excerpt(folder)}; "
+            f"--truth {PARENT}: {none}: {_excerpt(first)} lies in folder {_excerpt(folder)}; "
             "wanted are folders named 0 to 9, or a CSV of path,label"
         )
     raise UserError(
-        f"--truth {source}: {files} in it, the first being {_excerpt(first)}; its paths must be relative to its own "
+        f"--truth {source}: {none} in it, the first being {_excerpt(first)}; its paths must be relative to its own "
         "folder, or as the files are named on the command line"
     )

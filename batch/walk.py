@@ -4,17 +4,27 @@ Arguments come as given; in each folder names are sorted by bytes, depth first. 
 held in memory. Requests are a pure function of this walk: the same files give the same bytes whenever they are asked.
 """
 
+import fnmatch
 import os
+import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from exporter.command import UserError
 
-_OTHER_IMAGES = (".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".avif", ".pnm", ".pgm", ".ppm")
+STANDARD_INPUT = "-"
+"""The argument that stands for a list of paths on standard input."""
+
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Encoded images in one request; a larger image travels alone."""
+
+_OTHER_IMAGES = (b".jpg", b".jpeg", b".gif", b".bmp", b".tif", b".tiff", b".webp", b".heic", b".avif", b".pnm")
+_PNG = "*.png"
+
+Identity = tuple[int, int]
+"""Device and inode of a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,40 @@ class File:
     mtime_ns: int
 
 
+@dataclass(frozen=True)
+class Walk:
+    """What to walk.
+
+    Attributes:
+        paths: folders and files; STANDARD_INPUT for a list of them.
+        globs: names that are taken in folders, in either case.
+        recursive: whether folders in folders are walked, too.
+    """
+
+    paths: tuple[str, ...]
+    globs: tuple[str, ...] = (_PNG,)
+    recursive: bool = True
+
+    def check(self) -> None:
+        """Raise UserError, naming the path or pattern, unless there is something to walk."""
+        for glob in self.globs:
+            if "/" in glob or not glob:
+                raise UserError(f"--glob {glob!r}: give a pattern for names without folders, such as '*.jpg'")
+        if self.paths.count(STANDARD_INPUT) > 1:
+            raise UserError("- (paths on standard input) can be given once only")
+        for path in self.paths:
+            if path == STANDARD_INPUT:
+                continue
+            try:
+                mode = os.stat(path).st_mode  # noqa: PTH116 - a path that is no UTF-8 stays as it is
+            except FileNotFoundError:
+                raise UserError(f"{path}: no such file or folder") from None
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise UserError(f"{path} is neither a file nor a folder")
+
+
 @dataclass
 class Skipped:
     """What a walk passed over, and the user should know.
@@ -34,93 +78,98 @@ class Skipped:
         other_images: how many image files that are no PNGs, by their lower-case ending.
         folders: folders that could not be listed, with the reason; their files are missing from the table.
         loops: symbolic links that lead back to a folder above them.
-        specials: how many `*.png` that are neither files nor folders (FIFOs, sockets).
+        specials: how many that were to be taken but are neither files nor folders (FIFOs, sockets).
+        unwalked: how many folders were left out because the walk is not recursive.
     """
 
     other_images: Counter[str] = field(default_factory=Counter)
     folders: dict[str, str] = field(default_factory=dict)
     loops: list[str] = field(default_factory=list)
     specials: int = 0
+    unwalked: int = 0
 
 
-def check_arguments(paths: Iterable[str]) -> None:
-    """Raise UserError, naming the path, unless each is a file or a folder."""
-    for path in paths:
-        try:
-            mode = os.stat(path).st_mode  # noqa: PTH116 - a path that is no UTF-8 stays as it is
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file or folder") from None
-        except OSError as error:
-            raise UserError(f"{path}: {error.strerror}") from None
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise UserError(f"{path} is neither a file nor a folder")
+def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[File]:
+    """Files of any name that are named themselves, and those in folders whose names fit, hidden ones left out.
+
+    Args:
+        what: arguments and options.
+        skipped: filled with what is passed over.
+        listed: the paths that STANDARD_INPUT stands for.
+    """
+    taken = re.compile("|".join(fnmatch.translate(glob.lower()) for glob in what.globs)).match
+    walker = _Walker(lambda name: taken(os.fsdecode(name.lower())) is not None, what.recursive, skipped)
+    for path in what.paths:
+        for one in listed if path == STANDARD_INPUT else (path,):
+            yield from walker.walk(one)
 
 
-def walk(paths: Iterable[str], skipped: Skipped) -> Iterator[File]:
-    """Files of any name that are named themselves, and `*.png` in folders, hidden ones left out; fills `skipped`."""
-    for path in paths:
+class _Walker:
+    """Walks folders with the rules of one run."""
+
+    def __init__(self, takes: Callable[[bytes], bool], recursive: bool, skipped: Skipped) -> None:  # noqa: FBT001 - an attribute of Walk
+        self._takes = takes
+        self._recursive = recursive
+        self._skipped = skipped
+
+    def walk(self, path: str) -> Iterator[File]:
+        """A path that the user named."""
         try:
             status = os.stat(path)  # noqa: PTH116 - as above
-        except OSError:
-            # It was there when the run began. The row will say that it cannot be read.
+        except (OSError, ValueError):
+            # It was there when the run began, or it is of a list. Its row will say that it cannot be read.
             yield File(path, 0, 0)
-            continue
+            return
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk_folder(path, ((status.st_dev, status.st_ino),), skipped)
-        else:
+            yield from self._folder(path, ((status.st_dev, status.st_ino),))
+        elif stat.S_ISREG(status.st_mode):
             yield File(path, status.st_size, status.st_mtime_ns)
+        else:
+            # Opening a FIFO would wait for someone to write to it.
+            self._skipped.specials += 1
 
-
-def _walk_folder(folder: str, ancestors: tuple[tuple[int, int], ...], skipped: Skipped) -> Iterator[File]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(
-                (entry for entry in listing if not entry.name.startswith(".")),
-                key=lambda entry: os.fsencode(entry.name),
-            )
-    except OSError as error:
-        skipped.folders[folder] = error.strerror or str(error)
-        return
-    for entry in entries:
-        ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - a Path for each of a million names is slow
-        if _is_folder(entry):
-            yield from _walk_subfolder(entry, ancestors, skipped)
-        elif ending == ".png":
-            try:
-                status = entry.stat()
-            except OSError:
-                # A dangling link, or a file deleted since the listing: its row will say that it cannot be read.
-                yield File(entry.path, 0, 0)
+    def _folder(self, folder: str, ancestors: tuple[Identity, ...]) -> Iterator[File]:
+        try:
+            # Names alone, as bytes: of a million files they take a third of the memory of os.scandir's entries.
+            names = os.listdir(os.fsencode(folder))  # noqa: PTH208 - a Path for each of a million files is slow
+        except OSError as error:
+            self._skipped.folders[folder] = error.strerror or str(error)
+            return
+        names.sort()
+        prefix = os.path.join(folder, "")  # noqa: PTH118 - as above
+        for name in names:
+            if name.startswith(b"."):
                 continue
-            if stat.S_ISREG(status.st_mode):
-                yield File(entry.path, status.st_size, status.st_mtime_ns)
+            path = prefix + os.fsdecode(name)
+            is_taken = self._takes(name)
+            try:
+                status = os.stat(path)  # noqa: PTH116 - as above
+            except OSError:
+                if is_taken:
+                    # A dangling link, a link to itself, or a file deleted since the listing: so its row will say.
+                    yield File(path, 0, 0)
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                yield from self._subfolder(path, (status.st_dev, status.st_ino), ancestors)
+            elif not is_taken:
+                self._pass_over(name)
+            elif stat.S_ISREG(status.st_mode):
+                yield File(path, status.st_size, status.st_mtime_ns)
             else:
-                skipped.specials += 1
-        elif ending in _OTHER_IMAGES:
-            skipped.other_images[ending] += 1
+                self._skipped.specials += 1
 
+    def _subfolder(self, path: str, identity: Identity, ancestors: tuple[Identity, ...]) -> Iterator[File]:
+        if not self._recursive:
+            self._skipped.unwalked += 1
+        elif identity in ancestors:
+            self._skipped.loops.append(path)
+        else:
+            yield from self._folder(path, (*ancestors, identity))
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        # A link to itself, for one.
-        return False
-
-
-def _walk_subfolder(
-    entry: os.DirEntry[str], ancestors: tuple[tuple[int, int], ...], skipped: Skipped
-) -> Iterator[File]:
-    try:
-        status = entry.stat()
-    except OSError as error:
-        skipped.folders[entry.path] = error.strerror or str(error)
-        return
-    identity = (status.st_dev, status.st_ino)
-    if identity in ancestors:
-        skipped.loops.append(entry.path)
-        return
-    yield from _walk_folder(entry.path, (*ancestors, identity), skipped)
+    def _pass_over(self, name: bytes) -> None:
+        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
+        if ending in _OTHER_IMAGES or ending == b".png":
+            self._skipped.other_images[ending.decode()] += 1
 
 
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
@@ -137,6 +186,6 @@ def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
         yield batch
 
 
-def count(paths: Iterable[str]) -> int:
+def count(what: Walk) -> int:
     """How many files a walk will take."""
-    return sum(1 for _ in walk(paths, Skipped()))
+    return sum(1 for _ in walk(what, Skipped()))

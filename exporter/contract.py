@@ -47,8 +47,10 @@ TOO_LARGE: Final = "too large"
 BLANK: Final = "blank"
 ERRORS: Final = (NOT_AN_IMAGE, CORRUPT, TOO_LARGE, BLANK)
 
-# What digits-batch says by itself of a file that it could not send.
+# What digits-batch says by itself: of a file that it could not send, and of one that a server whose model does not
+# isolate faults will not take, not even alone.
 UNREADABLE: Final = "unreadable"
+REFUSED: Final = "refused by the server"
 
 MAX_PIXELS: Final = 25_000_000
 """Width times height beyond which an image is refused by its header, unread."""

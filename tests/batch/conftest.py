@@ -12,6 +12,9 @@ import pytest
 from batch import wire_pb2 as wire
 from batch.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING
 
+END = 50
+"""tensorflow.serving.ModelVersionStatus.State.END"""
+
 Script = Callable[[int, wire.PredictRequest, grpc.ServicerContext], object]
 
 
@@ -27,15 +30,23 @@ def answer(request: wire.PredictRequest, *, version: int = 1) -> wire.PredictRes
     digits.int64_val.extend(image[-1] % 10 if image else 0 for image in images)
     confidences.float_val.extend(0.5 for _ in images)
     errors.string_val.extend(b"" for _ in images)
+    if "probabilities" in request.output_filter:
+        shares = response.outputs["probabilities"]
+        shares.dtype = DT_FLOAT
+        shares.tensor_shape.dim.add().size = len(images)
+        shares.tensor_shape.dim.add().size = 10
+        for digit in digits.int64_val:
+            shares.float_val.extend(0.5 if place == digit else 0.5 / 9 for place in range(10))
     return response
 
 
 class ScriptedServer:
     """Answers Predict by a script, and everything else as a server with model `digits` does."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, credentials: grpc.ServerCredentials | None = None) -> None:
         self.address = address
         self.calls = 0
+        self.version = 1
         self.sizes: list[int] = []
         self.script: Script = lambda _number, _request, _context: None
         self._lock = threading.Lock()
@@ -43,7 +54,7 @@ class ScriptedServer:
         handlers: dict[str, tuple[Callable[..., Any], Any]] = {
             "/tensorflow.serving.PredictionService/Predict": (self._predict, wire.PredictRequest),
             "/tensorflow.serving.PredictionService/GetModelMetadata": (_metadata, wire.GetModelMetadataRequest),
-            "/tensorflow.serving.ModelService/GetModelStatus": (_status, wire.GetModelStatusRequest),
+            "/tensorflow.serving.ModelService/GetModelStatus": (self._status, wire.GetModelStatusRequest),
         }
         for path, (method, request) in handlers.items():
             service, name = path[1:].split("/")
@@ -53,7 +64,10 @@ class ScriptedServer:
                 response_serializer=lambda response: response.SerializeToString(),
             )
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
-        self._server.add_insecure_port(address)
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
         self._server.start()
 
     def stop(self) -> None:
@@ -66,20 +80,31 @@ class ScriptedServer:
             self.calls += 1
             self.sizes.append(len(request.inputs["image_bytes"].string_val))
         self.script(number, request, context)
-        return answer(request)
+        if request.model_spec.HasField("version") and request.model_spec.version.value != self.version:
+            context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: Specific(digits, 1)")
+        return answer(request, version=self.version)
 
-
-def _status(request: wire.GetModelStatusRequest, context: grpc.ServicerContext) -> wire.GetModelStatusResponse:
-    if request.model_spec.name != "digits":
-        context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {request.model_spec.name}")
-    return wire.GetModelStatusResponse(model_version_status=[wire.ModelVersionStatus(version=1, state=AVAILABLE)])
+    def _status(
+        self, request: wire.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> wire.GetModelStatusResponse:
+        if request.model_spec.name != "digits":
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {request.model_spec.name}")
+        versions = [wire.ModelVersionStatus(version=self.version, state=AVAILABLE)]
+        # TensorFlow Serving goes on listing versions that it has unloaded.
+        versions += [wire.ModelVersionStatus(version=old, state=END) for old in range(1, self.version)]
+        return wire.GetModelStatusResponse(model_version_status=versions)
 
 
 def _metadata(_request: wire.GetModelMetadataRequest, _context: grpc.ServicerContext) -> wire.GetModelMetadataResponse:
     signatures = wire.SignatureDefMap()
     signature = signatures.signature_def["serving_default"]
     signature.inputs["image_bytes"].dtype = DT_STRING
-    for name, dtype in (("digit", DT_INT64), ("confidence", DT_FLOAT), ("error", DT_STRING)):
+    for name, dtype in (
+        ("digit", DT_INT64),
+        ("confidence", DT_FLOAT),
+        ("error", DT_STRING),
+        ("probabilities", DT_FLOAT),
+    ):
         signature.outputs[name].dtype = dtype
     response = wire.GetModelMetadataResponse()
     response.metadata["signature_def"].value = signatures.SerializeToString()

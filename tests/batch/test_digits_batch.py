@@ -290,7 +290,7 @@ def test_progress_is_shown_on_a_terminal_only(tmp_path: Path, server: str) -> No
     piped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert piped.stderr == ""
     shown = subprocess.run(
-        ["script", "-qec", " ".join(command), "/dev/null"],  # noqa: S607 - a terminal of its own
+        ["script", "-qec", " ".join([*command, "--force"]), "/dev/null"],  # noqa: S607 - a terminal of its own
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -1,6 +1,8 @@
 """Faults of the server never become rows, and nothing that was answered is asked again."""
 
 import csv
+import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from batch.endpoint import ServerError
 from batch.job import Job, run_job
+from batch.walk import Walk
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import RunBatch
@@ -26,7 +29,8 @@ def scans(tmp_path: Path) -> Path:
 
 
 def _job(scripted: ScriptedServer, scans: Path, **options: Any) -> Job:  # noqa: ANN401 - Job's own fields
-    return Job([str(scans)], scans.parent / "out.csv", scripted.address, **{"batch_size": 4, "timeout": 20.0} | options)
+    usual = {"batch_size": 4, "timeout": 20.0}
+    return Job(Walk((str(scans),)), scans.parent / "out.csv", (scripted.address,), **usual | options)
 
 
 def _rows(job: Job) -> list[dict[str, str]]:
@@ -70,13 +74,13 @@ def test_faults_that_may_pass_are_waited_out(scripted: ScriptedServer, scans: Pa
 
 
 def test_a_refusal_is_not_repeated(scripted: ScriptedServer, scans: Path) -> None:
-    """INVALID_ARGUMENT stops the run at once with the server's own words."""
+    """INVALID_ARGUMENT for everything, a plain one included, stops the run at once with the server's own words."""
     scripted.script = lambda _number, _request, context: context.abort(
         grpc.StatusCode.INVALID_ARGUMENT, "no such thing"
     )
     with pytest.raises(ServerError, match=r"no such thing \(INVALID_ARGUMENT\)"):
         run_job(_job(scripted, scans, in_flight=1))
-    assert scripted.calls == 1
+    assert scripted.calls == 2
 
 
 def test_a_lasting_fault_ends_the_run_and_the_next_run_goes_on(scripted: ScriptedServer, scans: Path) -> None:
@@ -143,7 +147,7 @@ def test_two_runs_do_not_share_an_output(scripted: ScriptedServer, scans: Path) 
 
     scripted.script = start_another
     run_job(job)
-    assert "another digits-batch is writing" in seconds[0]
+    assert f"another digits-batch (process {os.getpid()} on {socket.gethostname()}" in seconds[0]
     assert _digits(job) == EXPECTED
 
 
@@ -160,7 +164,7 @@ def test_unreadable_files_get_rows(scripted: ScriptedServer, scans: Path) -> Non
     assert (row["digit"], row["confidence"], row["error"], row["model_version"]) == ("-1", "0.0000", "unreadable", "")
 
     (scans / "2.png").write_bytes(b"\4")
-    run_job(job)
+    run_job(_job(scripted, scans, force=True))
     assert [(row["digit"], row["error"]) for row in _rows(job)] == [("-1", "unreadable"), ("4", "")]
 
 

@@ -18,6 +18,7 @@ from batch.cli import app
 from batch.endpoint import ServerError
 from batch.job import Job, run_job
 from batch.truth import check_truth, parent_digit, parse_labels, read_truth
+from batch.walk import Skipped, Walk, walk
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import ROOT, RunBatch
@@ -234,15 +235,15 @@ def test_resumed_answers_are_tallied(labelled: Path, scripted: ScriptedServer) -
             context.abort(grpc.StatusCode.INTERNAL, "broken")
 
     def job(**options: Any) -> Job:  # noqa: ANN401 - Job's own fields
-        return Job([str(labelled)], labelled.parent / "out.csv", scripted.address, batch_size=4, **options)
+        return Job(Walk((str(labelled),)), labelled.parent / "out.csv", (scripted.address,), batch_size=4, **options)
 
     scripted.script = refuse
     with pytest.raises(ServerError):
-        run_job(job(in_flight=1), lambda _: None, Tally(parent_digit).add)
+        run_job(job(in_flight=1), lambda _: None, Tally(parent_digit))
     scripted.script = lambda *_: None
     (labelled / "0" / "0.png").write_bytes(b"five is wrong: \5")
     tally = Tally(parent_digit)
-    run_job(job(), lambda _: None, tally.add)
+    run_job(job(), lambda _: None, tally)
     assert (tally.score.right, tally.score.images, tally.unlabelled) == (29, 40, 2)
     assert tally.confusion[0] == [2, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0]
     assert {Path(mistake.path).name for mistake in tally.mistakes} == {"0.png", "3.png"}
@@ -290,10 +291,10 @@ def test_the_first_label_ends_the_check(labelled: Path) -> None:
         asked.append(path)
         return 0
 
-    check_truth(truth, "parent", [str(labelled)])
+    check_truth(truth, "parent", walk(Walk((str(labelled),)), Skipped()))
     assert len(asked) == 1
     (labelled.parent / "empty").mkdir()
-    check_truth(truth, "parent", [str(labelled.parent / "empty")])
+    check_truth(truth, "parent", walk(Walk((str(labelled.parent / "empty"),)), Skipped()))
 
 
 @pytest.mark.parametrize(

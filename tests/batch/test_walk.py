@@ -7,12 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.walk import MAX_REQUEST_BYTES, File, Skipped, check_arguments, count, cut, walk
+from batch.walk import MAX_REQUEST_BYTES, File, Skipped, Walk, count, cut, walk
 from exporter.command import UserError
 
 
 def _taken(folder: Path) -> list[str]:
-    return [os.path.relpath(file.path, folder) for file in walk([str(folder)], Skipped())]
+    return [os.path.relpath(file.path, folder) for file in walk(Walk((str(folder),)), Skipped())]
 
 
 def _touch(folder: Path, *names: str) -> None:
@@ -32,7 +32,7 @@ def test_litter_is_left_out_and_other_images_are_counted(tmp_path: Path) -> None
     """Hidden files and folders and `._*` are nothing; JPEGs and the like are counted; other files are ignored."""
     _touch(tmp_path, ".hidden.png", "._1.png", ".git/1.png", "1.jpg", "2.JPG", "3.tiff", "notes.txt", "1.png")
     skipped = Skipped()
-    assert [Path(file.path).name for file in walk([str(tmp_path)], skipped)] == ["1.png"]
+    assert [Path(file.path).name for file in walk(Walk((str(tmp_path),)), skipped)] == ["1.png"]
     assert skipped.other_images == {".jpg": 2, ".tiff": 1}
 
 
@@ -40,7 +40,7 @@ def test_files_that_are_named_are_taken_whatever_their_name(tmp_path: Path) -> N
     """A file given itself is taken, hidden or not a .png, twice if given twice, in the order given."""
     _touch(tmp_path, "b.scan", ".a")
     paths = [str(tmp_path / name) for name in ("b.scan", ".a", "b.scan")]
-    assert [file.path for file in walk(paths, Skipped())] == paths
+    assert [file.path for file in walk(Walk(tuple(paths)), Skipped())] == paths
 
 
 def test_what_only_looks_like_a_png(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_what_only_looks_like_a_png(tmp_path: Path) -> None:
     (tmp_path / "itself.png").symlink_to("itself.png")
     (tmp_path / "folder.png" / "up").symlink_to(tmp_path)
     skipped = Skipped()
-    taken = [os.path.relpath(file.path, tmp_path) for file in walk([str(tmp_path)], skipped)]
+    taken = [os.path.relpath(file.path, tmp_path) for file in walk(Walk((str(tmp_path),)), skipped)]
     assert taken == ["dangling.png", "folder.png/1.png", "itself.png"]
     assert skipped.specials == 1
     assert skipped.loops == [str(tmp_path / "folder.png" / "up")]
@@ -60,9 +60,9 @@ def test_what_only_looks_like_a_png(tmp_path: Path) -> None:
 def test_missing_arguments_are_named(tmp_path: Path) -> None:
     """A path that is not there, and one that is no file, are refused by name."""
     with pytest.raises(UserError, match=r"scans: no such file or folder"):
-        check_arguments([str(tmp_path), str(tmp_path / "scans")])
+        Walk((str(tmp_path), str(tmp_path / "scans"))).check()
     with pytest.raises(UserError, match="neither a file nor a folder"):
-        check_arguments(["/dev/null"])
+        Walk(("/dev/null",)).check()
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -74,10 +74,10 @@ def test_any_file_name_is_taken(tmp_path_factory: pytest.TempPathFactory, names:
     for name in stored:
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:  # noqa: PTH118, PTH123 - bytes
             file.write(b"x")
-    taken = [file.path for file in walk([str(folder)], Skipped())]
+    taken = [file.path for file in walk(Walk((str(folder),)), Skipped())]
     assert [os.fsencode(os.path.basename(path)) for path in taken] == sorted(stored)  # noqa: PTH119 - bytes
     assert all(os.path.exists(path) for path in taken)  # noqa: PTH110 - no UTF-8
-    assert count([str(folder)]) == len(stored)
+    assert count(Walk((str(folder),))) == len(stored)
 
 
 @given(sizes=st.lists(st.integers(0, MAX_REQUEST_BYTES * 2), max_size=60), limit=st.integers(1, 9))

@@ -1,0 +1,113 @@
+"""What a run found, for people and for programs; and how many errors are too many."""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batch.answers import Answer
+from batch.walk import Skipped
+from exporter.command import UserError
+
+_FEWEST = 100  # rows before a share of errors says anything
+
+
+@dataclass
+class Summary:
+    """What a run found.
+
+    Attributes:
+        digits: rows per digit.
+        confidence: sum of the confidences per digit.
+        errors: rows per error text.
+        versions: rows per model version that answered.
+        resumed: rows that an earlier run had answered.
+        retries: requests that were sent again.
+        splits: requests that were halved, because the server took them together for no answer.
+        seconds: wall time.
+    """
+
+    digits: Counter[int] = field(default_factory=Counter)
+    confidence: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
+    errors: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    resumed: int = 0
+    retries: int = 0
+    splits: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.digits.total() + self.errors.total()
+
+    @property
+    def rate(self) -> float:
+        """Images/s, without those that an earlier run had answered."""
+        return (self.rows - self.resumed) / max(self.seconds, 1e-9)
+
+    def add(self, answers: list[Answer]) -> None:
+        """Count the answers of a request."""
+        for answer in answers:
+            if answer.error:
+                self.errors[answer.error] += 1
+            else:
+                self.digits[answer.digit] += 1
+                self.confidence[answer.digit] += float(answer.confidence)
+            if answer.version:
+                self.versions[answer.version] += 1
+
+
+@dataclass(frozen=True)
+class ErrorLimit:
+    """How many error rows are too many: more than a number, or than a share of the rows once there are a hundred."""
+
+    most: float
+    is_share: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "ErrorLimit":
+        """Read `N` or `P%`. Raises UserError for anything else."""
+        number = text.removesuffix("%")
+        is_share = number != text
+        try:
+            most = float(number) if is_share else int(number)
+        except ValueError:
+            most = -1
+        if not 0 <= most <= (100 if is_share else float("inf")):
+            raise UserError(f"--max-errors {text}: give a number of rows, such as 50, or a share of them, such as 5%")
+        return cls(most / 100 if is_share else most, is_share)
+
+    def is_passed(self, summary: Summary) -> bool:
+        """Whether a run has found too many."""
+        errors = summary.errors.total()
+        if not self.is_share:
+            return errors > self.most
+        return summary.rows >= _FEWEST and errors > self.most * summary.rows
+
+
+def write_summary(path: Path, summary: Summary, skipped: Skipped, settings: dict[str, object]) -> None:
+    """Write a summary as JSON; times in seconds, rates in images/s. Raises OSError."""
+    figures = {
+        "rows": summary.rows,
+        "digits": {str(digit): summary.digits[digit] for digit in sorted(summary.digits)},
+        "mean_confidence": {
+            str(digit): round(summary.confidence[digit] / count, 4) for digit, count in sorted(summary.digits.items())
+        },
+        "errors": dict(summary.errors.most_common()),
+        "model_versions": dict(summary.versions.most_common()),
+        "resumed_rows": summary.resumed,
+        "retries": summary.retries,
+        "split_requests": summary.splits,
+        "seconds": round(summary.seconds, 3),
+        "images_per_second": round(summary.rate, 1),
+        "passed_over": {
+            "other_images": dict(skipped.other_images),
+            "unlisted_folders": skipped.folders,
+            "link_loops": skipped.loops,
+            "special_files": skipped.specials,
+            "folders_not_walked": skipped.unwalked,
+        },
+        "settings": settings,
+    }
+    path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,43 @@
+"""How many requests may be under way: fewer when the server is overloaded, more again as it recovers.
+
+Additive increase, multiplicative decrease, as TCP does it (Chiu and Jain, "Analysis of the increase and decrease
+algorithms for congestion avoidance in computer networks", 1989).
+"""
+
+import time
+
+DEFAULT_IN_FLIGHT = 4
+"""For each server: two are computed on while one is read and one travels."""
+
+
+class Window:
+    """The number of requests that may be under way.
+
+    Args:
+        most: never more.
+        pinned: never fewer, either.
+    """
+
+    def __init__(self, most: int, *, pinned: bool) -> None:
+        self._most = float(most)
+        self._size = float(most)
+        self._pinned = pinned
+        self._shrunk_at = 0.0
+
+    @property
+    def size(self) -> int:
+        """Now."""
+        return int(self._size)
+
+    def on_success(self) -> None:
+        """A request was answered: one more in flight after a whole window of these."""
+        self._size = min(self._most, self._size + 1 / self._size)
+
+    def on_overload(self, sent_at: float) -> None:
+        """A request that was sent at that time, `time.monotonic()`, met a server that has too much to do.
+
+        All that were under way together count once.
+        """
+        if not self._pinned and sent_at >= self._shrunk_at:
+            self._size = max(1.0, self._size / 2)
+            self._shrunk_at = time.monotonic()
