@@ -16,7 +16,10 @@ from trainer.recipes import Augmentation
 
 Floats = npt.NDArray[np.float32]
 
+_BOX = 20.0  # longer side of the digits in MNIST's form, in pixels
+_MOST_STRETCH = 3.0  # width over height, or the other way around
 _INK = 0.2  # grey from which a pixel counts for the size of a digit
+_WIDEST_GAP = 3.0  # pixels from its middle to its end
 _WAVE = 4.0  # Simard's sigma, in pixels: how far displacements reach
 _KNOTS = 7  # bumps along each axis, one such sigma apart or a little more
 _TOGETHER = 64  # images whose intermediate arrays stay in a core's cache; twice as fast as 256
@@ -55,6 +58,7 @@ def _distort_together(images: Floats, augmentation: Augmentation, rng: np.random
     copies = _sample(strokes, fields[:, 0], fields[:, 1])
     copies += _share(augmentation.blur * _spread(rng, len(images))) * (_blurred(copies) - copies)
     copies *= 1 - augmentation.unevenness * np.clip(0.5 * fields[:, 2], 0, 1)
+    copies *= 1 - _gaps(copies, augmentation, rng)
     copies += augmentation.contrast * _spread(rng, len(images))[:, None, None] * copies * (1 - copies)
     brightest = copies.max(axis=(1, 2), keepdims=True)
     copies *= images.max(axis=(1, 2), keepdims=True) / np.maximum(brightest, 1e-6)
@@ -87,7 +91,8 @@ def _restroke(images: Floats, amounts: Floats, augmentation: Augmentation) -> Fl
         rows = new.copy()
         extreme(new[:, :, 1:], rows[:, :, :-1], out=new[:, :, 1:])
         extreme(new[:, :, :-1], rows[:, :, 1:], out=new[:, :, :-1])
-        strokes[places] = old + most * np.abs(amounts[places])[:, None, None] * (new - old)
+        # Beyond a share of 1 the edges of thick strokes become as dark as their middle, no darker.
+        strokes[places] = np.minimum(old + most * np.abs(amounts[places])[:, None, None] * (new - old), 1)
     return strokes
 
 
@@ -97,6 +102,7 @@ def _affine(images: Floats, strokes: Floats, augmentation: Augmentation, rng: np
     angle = math.radians(augmentation.rotation) * _spread(rng, count)
     shear = augmentation.shear * _spread(rng, count)
     aspect = augmentation.aspect ** (0.5 * _spread(rng, count))
+    aspect *= _squarer(images, augmentation.square, rng)
     size = 1 + augmentation.size * _spread(rng, count)
     shift = augmentation.shift * np.stack([_spread(rng, count), _spread(rng, count)], axis=1)
 
@@ -108,12 +114,33 @@ def _affine(images: Floats, strokes: Floats, augmentation: Augmentation, rng: np
     forward[:, 1, 0] = sin * aspect
     forward[:, 1, 1] = (sin * shear + cos) / aspect
     straight = np.broadcast_to(np.eye(2, dtype=np.float32), forward.shape)
-    forward *= (size * _longest(images, straight) / _longest(strokes, forward))[:, None, None]
+    # Strokes added in another hand may reach further, but serving would have scaled them into the box, too.
+    longest = np.minimum(_longest(images, straight), _BOX)
+    forward *= (size * longest / _longest(strokes, forward))[:, None, None]
 
     backward = np.linalg.inv(forward)
     centre = _centre_of_mass(strokes)
     start = centre - np.einsum("nij,nj->ni", backward, centre + shift)
     return np.concatenate([start[:, :, None], backward], axis=2)
+
+
+def _squarer(images: Floats, share: float, rng: np.random.Generator) -> Floats:
+    """Factors, [n], on the square root of width over height: a share of the digits come closer to a square.
+
+    Whoever cuts digits out and scales each to one size does that to them.
+    """
+    inked = images > _INK
+    width, height = _extent(np.any(inked, axis=1)), _extent(np.any(inked, axis=2))
+    ratio = np.clip(height / width, 1 / _MOST_STRETCH, _MOST_STRETCH)
+    chosen = rng.random(len(images), np.float32) < share
+    factors: Floats = (ratio ** (0.5 * chosen * rng.random(len(images), np.float32))).astype(np.float32)
+    return factors
+
+
+def _extent(inked: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """From the first to the last inked place, [n], at least 1, of bool [n, 28]."""
+    extent: npt.NDArray[np.int64] = SIDE - inked[:, ::-1].argmax(axis=1) - inked.argmax(axis=1)
+    return np.maximum(extent, 1)
 
 
 def _longest(images: Floats, maps: Floats) -> Floats:
@@ -159,6 +186,20 @@ def _sample(images: Floats, x: Floats, y: Floats) -> Floats:
     return upper + below * (lower - upper)
 
 
+def _gaps(images: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
+    """How much ink is missing, [n, 28, 28], 0 to 1, where a pen has jumped: one round gap in a share of the images."""
+    count = len(images)
+    ink = np.cumsum(images.reshape(count, -1), axis=1)
+    # A random place, the likelier the more ink there is.
+    places = (ink < rng.random([count, 1], np.float32) * ink[:, -1:]).sum(axis=1)
+    across = (_PLACES - (places % SIDE)[:, None]) ** 2
+    down = (_PLACES - (places // SIDE)[:, None]) ** 2
+    # Positive for a share of the images only.
+    radius = _WIDEST_GAP * (1 - rng.random(count, np.float32) / max(augmentation.gaps, 1e-6))
+    missing: Floats = np.clip(radius[:, None, None] - np.sqrt(down[:, :, None] + across[:, None, :]), 0, 1)
+    return missing
+
+
 def _blurred(images: Floats) -> Floats:
     """Images under the binomial filter 1 2 1 along both axes."""
     padded: Floats = np.pad(images, [(0, 0), (1, 1), (1, 1)])
@@ -180,3 +221,4 @@ def _basis() -> Floats:
 
 
 _BASIS = _basis()
+_PLACES = np.arange(SIDE, dtype=np.float32)

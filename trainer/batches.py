@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.augment import distort
+from trainer.hands import other_hands
 from trainer.recipes import Augmentation
-from trainer.serifs import add_serifs
 
 
 class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
@@ -43,7 +43,7 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         chosen = self._order[index * self._batch : (index + 1) * self._batch]
         rng = np.random.default_rng([self._seed, self._epoch, index])
         images, targets = self._images[chosen], self._targets[chosen]
-        images = add_serifs(images, _labels_of(targets), self._augmentation.serifs, rng)
+        images = other_hands(images, _labels_of(targets), self._augmentation.hands, rng)
         return distort(images, self._augmentation, rng), targets
 
     def on_epoch_end(self) -> None:

@@ -25,7 +25,12 @@ def build(recipe: Recipe) -> keras.Model:
             layers.append(keras.layers.Dropout(recipe.dropout))
     layers.append(keras.layers.Dense(CLASSES, activation=recipe.outputs))
     model = keras.Sequential(layers, name=recipe.name)
-    model.compile(optimizer=_optimizer(recipe), loss=recipe.loss, metrics=["accuracy"])
+    model.compile(
+        optimizer=_optimizer(recipe),
+        loss=recipe.loss,
+        metrics=["accuracy"],
+        jit_compile=True if recipe.xla else "auto",
+    )
     return model
 
 

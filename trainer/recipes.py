@@ -33,8 +33,12 @@ class Augmentation:
     """Share of a binomial blur over 3x3 pixels, 0 to 1."""
     unevenness: float = 0.0
     """Share of ink missing where it flows least, 0 to 1."""
-    serifs: float = 0.0
-    """Share of the ones that get a flag, and at times a foot, before anything else."""
+    gaps: float = 0.0
+    """Share of the images in which a stroke is interrupted."""
+    hands: float = 0.0
+    """Share of the ones, fours, sixes, sevens and nines that `hands.other_hands` changes, before anything else."""
+    square: float = 0.0
+    """Share of the images that are stretched towards a square box."""
     contrast: float = 0.0
     """Curvature of the tone curve x + c x (1 - x), either way, 0 to 1."""
 
@@ -68,6 +72,8 @@ class Recipe:
     """Whether the learning rate rises over the first twentieth of all steps, then falls to 0 along a cosine."""
     weight_decay: float = 0.0
     """Share of the weights that is taken off them at each step, times the learning rate (AdamW)."""
+    xla: bool = False
+    """Whether the training step is compiled by XLA: for large batches more than half as fast again on a CPU."""
     augmentation: Augmentation | None = None
     """How the images of each epoch are distorted anew, if they are."""
 
@@ -97,10 +103,11 @@ RECIPES = {
             hidden=(1024, 1024, 1024),
             batch_norm=True,
             one_hot=True,
-            epochs=80,
-            batch=256,
-            learning_rate=0.002,
+            epochs=120,
+            batch=512,
+            learning_rate=0.003,
             cosine=True,
+            xla=True,
             weight_decay=0.05,
             augmentation=Augmentation(
                 rotation=20,
@@ -109,12 +116,14 @@ RECIPES = {
                 size=0.1,
                 shift=1.0,
                 elastic=1.5,
-                thickening=1.0,
+                thickening=1.5,
                 thinning=0.7,
                 blur=0.7,
                 unevenness=0.5,
                 contrast=0.7,
-                serifs=0.4,
+                gaps=0.3,
+                hands=0.35,
+                square=0.2,
             ),
         ),
     )

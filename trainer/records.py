@@ -18,8 +18,8 @@ from trainer.augment import distort
 from trainer.datasets import Dataset
 from trainer.evaluate import Evaluation
 from trainer.fit import History
+from trainer.hands import other_hands
 from trainer.recipes import Augmentation
-from trainer.serifs import add_serifs
 
 _WARMUP_PER_DIGIT = 4
 _SAMPLES_PER_DIGIT = 10
@@ -152,7 +152,7 @@ def write_distorted(
     places = np.concatenate(_of_each_digit(labels, 1, seed))
     rng = np.random.default_rng(seed)
     copies = [
-        distort(add_serifs(images[places], labels[places], augmentation.serifs, rng), augmentation, rng)
+        distort(other_hands(images[places], labels[places], augmentation.hands, rng), augmentation, rng)
         for _ in range(_COPIES)
     ]
     sheet = np.stack([images[places], *copies], axis=1)  # [10, 1 + copies, 28, 28]
