@@ -150,25 +150,16 @@ class Endpoint:
         deadline = time.monotonic() + timeout
         versions: dict[Replica, int] = {}
         reasons: dict[Replica, str] = {}
-        while (remaining := deadline - time.monotonic()) > 0:
+        while (remaining := deadline - time.monotonic()) > 0 and len(versions) < len(self.replicas):
             give_up()
             for replica in self.replicas:
-                if replica in versions:
-                    continue
-                try:
-                    available = replica.available(target, min(remaining, _OTHERS_S) if versions else remaining)
-                except grpc.RpcError as error:
-                    if error.code() not in _WAITING:
-                        raise refusal(replica.address, error) from None
-                    reasons[replica] = f"{replica.address}: it does not answer ({error.details()})"
-                else:
-                    reasons[replica] = f"{replica.address}: no version of {target.model} is AVAILABLE"
-                    if available:
-                        versions[replica] = max(available)
-                        deadline = min(deadline, time.monotonic() + _OTHERS_S)
-            if len(versions) == len(self.replicas):
-                break
-            time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+                if replica not in versions:
+                    patience = min(remaining, _OTHERS_S) if versions else remaining
+                    reasons[replica] = _look_for(replica, target, patience, versions)
+            if versions:
+                deadline = min(deadline, time.monotonic() + _OTHERS_S)
+            if len(versions) < len(self.replicas):
+                time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
         if not versions:
             raise ServerError(f"gave up after {timeout:g} s: {'; '.join(reasons.values()) or 'no answer'}")
         for replica in self.replicas:
@@ -205,6 +196,19 @@ class Endpoint:
             )
         # A foreign model may know no errors of single images.
         return Offer(inputs[0], (*wanted, *([ERROR] if ERROR in signature.outputs else [])))
+
+
+def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[Replica, int]) -> str:
+    """Note the newest AVAILABLE version of a replica, or return why there is none. Raises as its callers do."""
+    try:
+        available = replica.available(target, timeout)
+    except grpc.RpcError as error:
+        if error.code() not in _WAITING:
+            raise refusal(replica.address, error) from None
+        return f"{replica.address}: it does not answer ({error.details()})"
+    if available:
+        versions[replica] = max(available)
+    return f"{replica.address}: no version of {target.model} is AVAILABLE"
 
 
 def refusal(address: str, error: grpc.RpcError) -> UserError:

@@ -21,6 +21,7 @@ from exporter.command import UserError
 
 _FORMAT = 2
 _HOLDER_BYTES = 160
+_HOLDER_START = b'{"process": '
 
 
 class Journal:
@@ -43,9 +44,7 @@ class Journal:
         self._file = self._open_locked()
         self._header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
         try:
-            if fresh:
-                self._file.truncate(0)
-            self._read()
+            self._read(fresh=fresh)
         except BaseException:
             self.close()
             raise
@@ -71,11 +70,13 @@ class Journal:
                     return file
             file.close()
 
-    def _read(self) -> None:
-        """Index what an earlier run left; begin anew where it left nothing whole."""
+    def _read(self, *, fresh: bool) -> None:
+        """Index what an earlier run left; begin anew where it left nothing whole, or that is not wanted."""
         self._file.seek(0)
         holder, found = self._file.readline(), self._file.readline()
-        if not found.endswith(b"\n"):
+        if holder and not holder.startswith(_HOLDER_START):
+            raise UserError(f"{self.path} is no journal of digits-batch: move it away, or choose another --out")
+        if fresh or not found.endswith(b"\n"):
             self.start_over()
             return
         if len(holder) != _HOLDER_BYTES or found != self._header:
@@ -103,11 +104,6 @@ class Journal:
         self._file.truncate(0)
         self._file.write(_holder_line() + self._header)
         self._file.flush()
-
-    @property
-    def has_rows(self) -> bool:
-        """Whether there is anything to go on with."""
-        return bool(self._offsets)
 
     def done(self, number: int, files: list[File]) -> list[Answer] | None:
         """The answers of a request, if its files are unchanged since it was asked."""

@@ -134,6 +134,16 @@ def test_a_journal_of_other_settings_is_not_continued(scripted: ScriptedServer, 
     assert _digits(job) == EXPECTED
 
 
+def test_a_file_that_is_no_journal_is_left_alone(scripted: ScriptedServer, scans: Path) -> None:
+    """Something of the user's that happens to have the journal's name is not overwritten, not even with --fresh."""
+    precious = scans.parent / "out.csv.part"
+    precious.write_text("Dear diary,\n")
+    for fresh in (False, True):
+        with pytest.raises(UserError, match=r"out\.csv\.part is no journal"):
+            run_job(_job(scripted, scans, fresh=fresh))
+    assert precious.read_text() == "Dear diary,\n"
+
+
 def test_two_runs_do_not_share_an_output(scripted: ScriptedServer, scans: Path) -> None:
     """The second run on an output is told that another holds it, and harms nothing."""
     job = _job(scripted, scans)
