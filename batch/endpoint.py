@@ -33,6 +33,7 @@ _CHANNEL_OPTIONS: list[tuple[str, object]] = [
     ("grpc.dns_min_time_between_resolutions_ms", 2000),
 ]
 _OTHERS_S = 2.0  # how long replicas that do not answer are waited for when one does
+_PAUSE_S = 0.2  # between two looks whether a server answers
 _WAITING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
@@ -159,7 +160,7 @@ class Endpoint:
             if versions:
                 deadline = min(deadline, time.monotonic() + _OTHERS_S)
             if len(versions) < len(self.replicas):
-                time.sleep(max(0.0, min(0.2, deadline - time.monotonic())))
+                time.sleep(max(0.0, min(_PAUSE_S, deadline - time.monotonic())))
         if not versions:
             raise ServerError(f"gave up after {timeout:g} s: {'; '.join(reasons.values()) or 'no answer'}")
         for replica in self.replicas:
@@ -174,11 +175,18 @@ class Endpoint:
             UserError: the model has no such signature, or one that does not keep the contract; says what there is.
             ServerError: the server does not answer within `timeout` seconds.
         """
-        replica = self.next_replica()
-        try:
-            signatures = replica.signatures(target, timeout)
-        except grpc.RpcError as error:
-            raise refusal(replica.address, error) from None
+        deadline = time.monotonic() + timeout
+        signatures = None
+        while signatures is None:
+            replica = self.next_replica()
+            remaining = deadline - time.monotonic()
+            try:
+                signatures = replica.signatures(target, remaining)
+            except grpc.RpcError as error:
+                # It was there a moment ago: a connection that was cut is waited out as it is later on.
+                if error.code() not in _WAITING or remaining < _PAUSE_S:
+                    raise refusal(replica.address, error) from None
+                time.sleep(_PAUSE_S)
         offered = sorted(name for name in signatures if not name.startswith("__"))
         if target.signature not in signatures:
             raise UserError(

@@ -45,6 +45,7 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 _ATTEMPT = 0.5  # of the timeout: a server that says nothing leaves time for another attempt
 _STATUS_TIMEOUT_S = 5.0
+_UNTOLD_S = 2.0  # of faults on end, before the user is told what is waited for
 
 
 class Listener(Protocol):
@@ -153,6 +154,7 @@ class Engine:
         self._listeners = listeners
         self._flights: deque[_Flight] = deque()
         self._last_success = time.monotonic()
+        self._is_outage_told = False
         self.summary = Summary()
 
     def run(self, batches: Iterable[list[File]], log: Log) -> int:
@@ -245,6 +247,7 @@ class Engine:
                 part.replica.failures = 0
                 self._window.on_success()
                 self._last_success = time.monotonic()
+                self._is_outage_told = False
                 return response
 
     def _retry(self, part: _Part, error: grpc.RpcError, since: float) -> None:
@@ -262,6 +265,9 @@ class Engine:
         remaining = max(since, self._last_success) + self._policy.timeout - time.monotonic()
         if remaining <= pause:
             raise ServerError(f"gave up after {self._policy.timeout:g} s of faults: {reason}")
+        if not self._is_outage_told and remaining - pause < self._policy.timeout - _UNTOLD_S:
+            self._notify(f"waiting for {reason}; trying again for {remaining:.0f} s")
+            self._is_outage_told = True
         time.sleep(pause)
         self.summary.retries += 1
         part.attempts += 1

@@ -73,6 +73,24 @@ def test_faults_that_may_pass_are_waited_out(scripted: ScriptedServer, scans: Pa
     assert summary.retries > 0
 
 
+def test_the_user_is_told_what_is_waited_for(scripted: ScriptedServer, scans: Path) -> None:
+    """After two seconds of faults a line says what the server says, once until it answers again."""
+    began = time.monotonic()
+    told: list[str] = []
+
+    def fail_for_a_while(_number: int, _request: object, context: grpc.ServicerContext) -> None:
+        if time.monotonic() - began < 5:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "out to lunch")
+
+    scripted.script = fail_for_a_while
+    job = _job(scripted, scans)
+    run_job(job, told.append)
+    assert _digits(job) == EXPECTED
+    (line,) = told
+    assert "waiting for" in line
+    assert "out to lunch (UNAVAILABLE)" in line
+
+
 def test_a_refusal_is_not_repeated(scripted: ScriptedServer, scans: Path) -> None:
     """INVALID_ARGUMENT for everything, a plain one included, stops the run at once with the server's own words."""
     scripted.script = lambda _number, _request, context: context.abort(
