@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check evaluate protos clean
+.PHONY: demo test check soak evaluate protos clean
 
 # The first command: predictions for the samples, with the shipped model and the built-in server.
 demo: .venv/serve.installed
@@ -18,6 +18,10 @@ check: .venv/dev.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# The long versions of the hardest tests: dozens of kills, a million files.
+soak: .venv/dev.installed
+	$(BIN)/python -m pytest -m soak
 
 # The README's accuracy tables: the shipped model and every recipe, trained where its run folder is missing.
 DATA ?= ../shared/data

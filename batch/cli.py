@@ -176,7 +176,7 @@ def predict(
         typer.Option(
             "--in-flight",
             min=1,
-            help="Requests under way; without it 4 for each server, fewer while it is overloaded.",
+            help="Requests under way; without it 8 for each server, fewer while it is overloaded.",
             rich_help_panel=_PACE,
         ),
     ] = None,

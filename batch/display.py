@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from batch.accuracy import Tally
 from batch.answers import Answer
@@ -64,14 +65,15 @@ class _Counter:
 
 def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str) -> None:
     """Print how many of each digit with their mean confidence, the errors by reason, and what was passed over."""
-    table = Table(title=out, title_justify="left")
+    # Texts from elsewhere hold anything: as in print_notice, no markup.
+    table = Table(title=Text(_printable(out), style="table.title"), title_justify="left")
     table.add_column("answer")
     table.add_column("images", justify="right")
     table.add_column("mean confidence", justify="right")
     for digit, count in sorted(summary.digits.items()):
         table.add_row(str(digit), f"{count:,}", f"{summary.confidence[digit] / count:.3f}")
     for error, count in summary.errors.most_common():
-        table.add_row(f"error: {error}", f"{count:,}", "", style="red")
+        table.add_row(Text(f"error: {error}"), f"{count:,}", "", style="red")
     table.add_section()
     answered = summary.digits.total()
     mean = f"{sum(summary.confidence.values()) / answered:.3f}" if answered else ""
@@ -140,4 +142,9 @@ def _passed_over(skipped: Skipped) -> Iterator[str]:
 def print_notice(console: Console, text: str) -> None:
     """Print one line, as it is."""
     # File names may hold anything: no markup, no colours guessed from their characters.
-    console.print(text.encode(errors="replace").decode(), markup=False, highlight=False, soft_wrap=True)
+    console.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """A text with question marks for the bytes of names that are no UTF-8."""
+    return text.encode(errors="replace").decode()

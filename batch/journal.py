@@ -74,7 +74,8 @@ class Journal:
         """Index what an earlier run left; begin anew where it left nothing whole, or that is not wanted."""
         self._file.seek(0)
         holder, found = self._file.readline(), self._file.readline()
-        if holder and not holder.startswith(_HOLDER_START):
+        # A power cut may leave a part of the first line, or zeros.
+        if not (holder.startswith(_HOLDER_START) or _HOLDER_START.startswith(holder.strip(b"\0"))):
             raise UserError(f"{self.path} is no journal of digits-batch: move it away, or choose another --out")
         if fresh or not found.endswith(b"\n"):
             self.start_over()

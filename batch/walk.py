@@ -11,6 +11,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from exporter.command import UserError
 
@@ -27,8 +28,7 @@ Identity = tuple[int, int]
 """Device and inode of a folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """A file that was taken: its path as the user would write it, size in bytes, modification time in nanoseconds."""
 
     path: str
@@ -97,8 +97,8 @@ def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[F
         skipped: filled with what is passed over.
         listed: the paths that STANDARD_INPUT stands for.
     """
-    taken = re.compile("|".join(fnmatch.translate(glob.lower()) for glob in what.globs)).match
-    walker = _Walker(lambda name: taken(os.fsdecode(name.lower())) is not None, what.recursive, skipped)
+    takes = re.compile("|".join(map(fnmatch.translate, what.globs)), re.IGNORECASE).match
+    walker = _Walker(takes, what.recursive, skipped)
     for path in what.paths:
         for one in listed if path == STANDARD_INPUT else (path,):
             yield from walker.walk(one)
@@ -107,7 +107,7 @@ def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[F
 class _Walker:
     """Walks folders with the rules of one run."""
 
-    def __init__(self, takes: Callable[[bytes], bool], recursive: bool, skipped: Skipped) -> None:  # noqa: FBT001 - an attribute of Walk
+    def __init__(self, takes: Callable[[str], object], recursive: bool, skipped: Skipped) -> None:  # noqa: FBT001 - an attribute of Walk
         self._takes = takes
         self._recursive = recursive
         self._skipped = skipped
@@ -140,8 +140,9 @@ class _Walker:
         for name in names:
             if name.startswith(b"."):
                 continue
-            path = prefix + os.fsdecode(name)
-            is_taken = self._takes(name)
+            text = os.fsdecode(name)
+            path = prefix + text
+            is_taken = self._takes(text)
             try:
                 status = os.stat(path)  # noqa: PTH116 - as above
             except OSError:
