@@ -90,7 +90,6 @@ class _Part:
     replica: Replica
     future: "grpc.Future[wire.PredictResponse]"
     sent_at: float
-    attempts: int = 1
 
 
 @dataclass
@@ -270,7 +269,6 @@ class Engine:
             self._is_outage_told = True
         time.sleep(pause)
         self.summary.retries += 1
-        part.attempts += 1
         part.replica = replica
         part.future = replica.predict(part.request, min(remaining - pause, self._policy.timeout * _ATTEMPT))
         part.sent_at = time.monotonic()

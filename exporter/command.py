@@ -5,7 +5,6 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -47,6 +46,8 @@ def quiet_tensorflow() -> None:
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if value:
+        from importlib.metadata import version  # noqa: PLC0415 - it takes a tenth of a short run's start
+
         typer.echo(f"digits {version('digits')}")
         raise typer.Exit
 
