@@ -4,7 +4,7 @@ Headers are judged for the whole batch at once, without decoding. What passes is
 `ignore_errors` drops the images that libpng or libjpeg refuses; nothing but decoding and halving happens inside.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -105,10 +105,21 @@ def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
     """
     code, kind = judge_headers(image_bytes)
     wanted = code == 0
-    grey = _decode_all(image_bytes, kind, wanted & (kind == _GREY_PNG), _decode_grey, [None, None])
+    flat, deep = [None, None], [None, None, 4]
+
+    def greys(images: tf.data.Dataset) -> tf.data.Dataset:
+        return _map_inline(images, _decode_grey, flat)
+
+    def colours(images: tf.data.Dataset) -> tf.data.Dataset:
+        return _map_inline(images, _decode_colour, deep)
+
+    def others(images: tf.data.Dataset) -> tf.data.Dataset:
+        return images.map(lambda index, image: _decode_other(index, image, kind[index]))
+
+    grey = _decode_all(image_bytes, wanted & (kind == _GREY_PNG), greys, flat)
     colour = _join(
-        _decode_all(image_bytes, kind, wanted & (kind == _COLOUR_PNG), _decode_colour, [None, None, 4]),
-        _decode_all(image_bytes, kind, wanted & (kind > _COLOUR_PNG), _decode_other, [None, None, 4]),
+        _decode_all(image_bytes, wanted & (kind == _COLOUR_PNG), colours, deep),
+        _decode_all(image_bytes, wanted & (kind > _COLOUR_PNG), others, deep),
     )
     # A JPEG beyond the limit comes back without pixels. Whatever did not come back at all is corrupt.
     refused = tf.reduce_any(colour[2] == 0, axis=1)
@@ -123,10 +134,9 @@ def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
 
 def _decode_all(
     image_bytes: tf.Tensor,
-    kind: tf.Tensor,
     chosen: tf.Tensor,
-    decode_one: Callable[..., Decoded],
-    shape: list[int | None],
+    decode_each: Callable[[tf.data.Dataset], tf.data.Dataset],
+    shape: Sequence[int | None],
 ) -> Decoded:
     """Decode the chosen images, bool [n]; those that fail are missing from the batch that comes back."""
     index = tf.where(chosen)[:, 0]
@@ -137,20 +147,41 @@ def _decode_all(
     )
 
     def pipeline() -> Decoded:
-        images = (index, tf.gather(image_bytes, index), tf.gather(kind, index))
-        decoded = (
-            tf.data.Dataset.from_tensor_slices(images)
-            .map(decode_one)
-            .ignore_errors()
-            .padded_batch(tf.size(index, out_type=tf.int64), ([], shape, [2]))
-        )
+        images = tf.data.Dataset.from_tensor_slices((index, tf.gather(image_bytes, index)))
+        decoded = decode_each(images).ignore_errors()
+        batches = decoded.padded_batch(tf.size(index, out_type=tf.int64), ([], shape, [2]))
         # What a request of nothing but broken images yields.
-        batch: Decoded = decoded.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
+        batch: Decoded = batches.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1).get_single_element()
         return batch
 
     # A pipeline takes a tenth of a millisecond to start: none for nothing.
     found: Decoded = tf.cond(tf.size(index) > 0, pipeline, lambda: nothing)
     return found
+
+
+def _map_inline(
+    images: tf.data.Dataset, function: Callable[..., Decoded], shape: Sequence[int | None]
+) -> tf.data.Dataset:
+    """`images.map(function)` in the thread that asks for an image, instead of one of the pool, one after the other.
+
+    Handing each image over to another thread and back takes longer than decoding a small one. `Dataset.map` has no
+    option for it, its operation has. Such a function cannot branch or loop.
+    """
+    traced = tf.function(function).get_concrete_function(*images.element_spec)
+    spec = (
+        tf.TensorSpec([], tf.int64),
+        tf.TensorSpec(shape, tf.uint8),
+        tf.TensorSpec([2], tf.int32),
+    )
+    variant = tf.raw_ops.MapDataset(
+        input_dataset=tf.data.experimental.to_variant(images),
+        other_arguments=[],
+        f=traced,
+        output_types=[part.dtype for part in spec],
+        output_shapes=[part.shape for part in spec],
+        use_inter_op_parallelism=False,
+    )
+    return tf.data.experimental.from_variant(variant, spec)
 
 
 def _join(one: Decoded, other: Decoded) -> Decoded:
@@ -174,12 +205,12 @@ def _join(one: Decoded, other: Decoded) -> Decoded:
     return batch
 
 
-def _decode_grey(index: tf.Tensor, image: tf.Tensor, _kind: tf.Tensor) -> Decoded:
+def _decode_grey(index: tf.Tensor, image: tf.Tensor) -> Decoded:
     grey = tf.squeeze(tf.io.decode_png(image, channels=1), axis=2)
     return index, grey, tf.shape(grey)
 
 
-def _decode_colour(index: tf.Tensor, image: tf.Tensor, _kind: tf.Tensor) -> Decoded:
+def _decode_colour(index: tf.Tensor, image: tf.Tensor) -> Decoded:
     rgba = tf.io.decode_png(image, channels=4)
     return index, rgba, tf.shape(rgba)[:2]
 
