@@ -106,6 +106,34 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         project.compose("--profile", "*", "down", "--volumes", "--rmi", "local", "--timeout", "5")
 
 
+OVERRIDE = """
+services:
+  serving:
+    image: {project}-batch
+    platform: linux/{architecture}
+    entrypoint: [python, /stand_in.py, --port=8500, --rest_api_port=8501]
+    volumes: [./tests/docker/stand_in.py:/stand_in.py:ro]
+"""
+
+
+def test_tensorflow_serving_gets_what_its_flags_name(project: Project) -> None:
+    """As compose.yaml runs the official image, its files can be read, and its health is that of the model."""
+    override = project.folder / "override.yaml"
+    architecture = _docker("version", "--format", "{{.Server.Arch}}").strip()
+    override.write_text(OVERRIDE.format(project=project.name, architecture=architecture))
+    project.publish(1)
+    compose = ["--file", "compose.yaml", "--file", str(override)]
+    try:
+        project.compose(*compose, "up", "--detach", "--no-build", "--wait", "--wait-timeout=60", "serving")
+        checks = [check["ExitCode"] for check in project.inspect("serving")["State"]["Health"]["Log"]]
+    finally:
+        logs = project.compose(*compose, "logs", "serving")
+        project.compose(*compose, "--profile", "*", "down", "--timeout", "5")
+        shutil.rmtree(project.models / "digits" / "1")
+    assert checks[0] == 1, logs
+    assert checks[-1] == 0
+
+
 @dataclass(frozen=True)
 class Service:
     """The `builtin` service, up and healthy, and how it was before there was a model."""
