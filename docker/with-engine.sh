@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run a command with a container engine: one that answers, or else one that ../shared/tools/container-engine.sh starts and
-# that is stopped again afterwards.
+# Run a command with a container engine: one that answers, or else one that ../shared/tools/container-engine.sh starts
+# and that is stopped again afterwards.
 #
 #   docker/with-engine.sh COMMAND...
 #
