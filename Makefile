@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check soak evaluate protos clean
+.PHONY: demo test test-containers check soak evaluate protos clean
 
 # The first command: predictions for the samples, with the shipped model and the built-in server.
 demo: .venv/serve.installed
@@ -13,6 +13,10 @@ demo: .venv/serve.installed
 # The second: lint, types and tests.
 test: .venv/dev.installed check
 	$(BIN)/python -m pytest
+
+# The images and compose.yaml, by a real container engine; some minutes.
+test-containers: .venv/dev.installed
+	docker/with-engine.sh $(BIN)/python -m pytest -m containers tests/docker
 
 check: .venv/dev.installed
 	$(BIN)/ruff check
