@@ -202,8 +202,8 @@ def test_a_server_that_refuses_everything(
     stopped = digits_batch("scans", "--out", "out.csv", "--server", scripted.address, "--batch-size", "64")
     assert stopped.returncode == 3
     assert "Task size 64 is larger than maximum input batch size 0 (INVALID_ARGUMENT)" in stopped.stderr
-    # Those that were under way, and one that is beyond doubt.
-    assert scripted.calls <= 4 + 1
+    # The five that were under way, and one that is beyond doubt.
+    assert scripted.calls <= 5 + 1
     assert REFUSED not in (tmp_path / "out.csv.part").read_text()
 
 
