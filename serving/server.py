@@ -4,7 +4,6 @@ import contextlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +16,21 @@ import grpc
 
 from serving import log
 from serving.listen import add_tcp_port, add_unix_socket
+from serving.model_config import ModelConfig, read_model_config_file
+from serving.settings import Settings
 from serving.stop import STDIN_EOF, StopRequests
 from serving.versions import check_base_path
 
 if TYPE_CHECKING:
-    from serving.model import Model
+    from serving.config_watch import ConfigWatch
+    from serving.models import Models
+    from serving.servable import Servable
 
 _DRAIN_SECONDS = 30.0
 # Whoever would have read the answers is gone.
 _ORPHAN_DRAIN_SECONDS = 0.5
+# RPCs that may wait for a thread; more are answered RESOURCE_EXHAUSTED.
+_WAITING_RPCS = 1000
 _FAILED = "failure to start"
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # a second server on the port is refused instead of taking half of the connections
@@ -34,38 +39,26 @@ _OPTIONS = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the command line says; flags of the same names."""
-
-    host: str
-    port: int
-    """0: no TCP."""
-    grpc_socket_path: Path | None
-    model_name: str
-    model_base_path: Path
-    file_system_poll_wait_seconds: float
-    grpc_max_threads: int
-    enable_model_warmup: bool
-    exit_on_stdin_eof: bool
-
-
 def serve(settings: Settings) -> None:
     """Serve until a signal, or the end of standard input, says stop; then drain.
 
     Needs the main thread, for signals. Raises UserError for what the user can put right: a base path that cannot be
     served, an address that cannot be listened on.
     """
-    check_base_path(settings.model_base_path)
+    configs = _read_configs(settings)
     # Listening comes first, so that a port in use is told at once and not after seconds of importing TensorFlow.
-    server = grpc.server(ThreadPoolExecutor(settings.grpc_max_threads, "predict"), options=_OPTIONS)
+    server = grpc.server(
+        ThreadPoolExecutor(settings.grpc_max_threads, "predict"),
+        options=_OPTIONS,
+        maximum_concurrent_rpcs=settings.grpc_max_threads + _WAITING_RPCS,
+    )
     addresses = _listen(server, settings)
 
     stop = StopRequests()
     stop.on_signals()
     if settings.exit_on_stdin_eof:
         stop.on_stdin_eof()
-    start = _Start(server, settings, " and ".join(addresses), stop)
+    start = _Start(server, settings, configs, " and ".join(addresses), stop)
     try:
         reason = stop.wait()
         if start.error:
@@ -83,12 +76,21 @@ def serve(settings: Settings) -> None:
 class _Start(threading.Thread):
     """Imports TensorFlow, starts the server and the model, while the main thread already waits for requests to stop."""
 
-    def __init__(self, server: grpc.Server, settings: Settings, addresses: str, stop: StopRequests) -> None:
+    def __init__(
+        self,
+        server: grpc.Server,
+        settings: Settings,
+        configs: tuple[ModelConfig, ...],
+        addresses: str,
+        stop: StopRequests,
+    ) -> None:
         super().__init__(name="start", daemon=True)
         self.error: Exception | None = None
-        self._model: Model | None = None
+        self._models: Models | None = None
+        self._config_watch: ConfigWatch | None = None
         self._server = server
         self._settings = settings
+        self._configs = configs
         self._addresses = addresses
         self._stop_requests = stop
         self.start()
@@ -103,33 +105,65 @@ class _Start(threading.Thread):
 
     def _run(self) -> None:
         quiet_tensorflow()
-        from serving.model import Model  # noqa: PLC0415 - imports TensorFlow, which takes seconds
+        from serving.batching.scheduler import BatchScheduler  # noqa: PLC0415 - imports TensorFlow, which takes seconds
+        from serving.config_watch import ConfigWatch  # noqa: PLC0415 - the same
+        from serving.execute import run_alone  # noqa: PLC0415 - the same
+        from serving.model import LoadOptions  # noqa: PLC0415 - the same
+        from serving.models import Models  # noqa: PLC0415 - the same
         from serving.services import add_services  # noqa: PLC0415 - the same
+        from serving.status import StatusError  # noqa: PLC0415 - the same
 
         settings = self._settings
-        model = Model(
-            settings.model_name,
-            settings.model_base_path,
-            poll_wait_seconds=settings.file_system_poll_wait_seconds,
-            enable_warmup=settings.enable_model_warmup,
+        options = LoadOptions(
+            file_system_poll_wait_seconds=settings.file_system_poll_wait_seconds,
+            enable_model_warmup=settings.enable_model_warmup,
+            max_num_load_retries=settings.max_num_load_retries,
+            load_retry_interval_micros=settings.load_retry_interval_micros,
+            num_load_threads=threading.BoundedSemaphore(settings.num_load_threads),
             on_available=self._log_available,
+            on_unloaded=lambda _name, _version: None,
         )
-        add_services(self._server, model)
+        self._models = models = Models(
+            options,
+            allow_version_labels_for_unavailable_models=settings.allow_version_labels_for_unavailable_models,
+        )
+        run = BatchScheduler(settings.batching, lambda *_: None) if settings.batching else run_alone
+        add_services(self._server, models, run)
         self._server.start()
-        model.start()
-        self._model = model
+        try:
+            models.configure(self._configs)
+        except StatusError as error:
+            raise UserError(f"--model_config_file {settings.model_config_file}: {error.message}") from None
+        if settings.model_config_file and settings.model_config_file_poll_wait_seconds:
+            self._config_watch = ConfigWatch(
+                settings.model_config_file,
+                models,
+                self._configs,
+                poll_wait_seconds=settings.model_config_file_poll_wait_seconds,
+            )
+            self._config_watch.start()
 
     def stop_watching(self) -> None:
         """Load no further versions."""
-        if self._model:
-            self._model.stop()
+        if self._config_watch:
+            self._config_watch.stop()
+        if self._models:
+            self._models.stop()
 
-    def _log_available(self, version: int) -> None:
-        log.event(f"{self._settings.model_name} version {version} AVAILABLE, gRPC on {self._addresses}")
+    def _log_available(self, name: str, servable: "Servable") -> None:
+        log.event(f"{name} version {servable.version} AVAILABLE, gRPC on {self._addresses}")
 
     def _fail(self, error: Exception) -> None:
         self.error = error
         self._stop_requests.request(_FAILED)
+
+
+def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
+    """Return the models to start with. Raises UserError for a file or base paths that cannot be served."""
+    if not settings.model_config_file:
+        check_base_path(settings.model_base_path)
+        return (ModelConfig(settings.model_name, settings.model_base_path),)
+    return read_model_config_file(settings.model_config_file)
 
 
 def _listen(server: grpc.Server, settings: Settings) -> list[str]:
