@@ -26,6 +26,16 @@ def digits_serve(
     port: flags.Port = DEFAULT_PORT,
     host: flags.Host = "127.0.0.1",
     grpc_socket_path: flags.GrpcSocketPath = None,
+    grpc_channel_arguments: flags.GrpcChannelArguments = "",
+    ssl_config_file: flags.SslConfigFile = None,
+    enable_grpc_healthcheck_service: flags.EnableGrpcHealthcheckService = True,
+    max_request_bytes: flags.MaxRequestBytes = 2**31 - 1,
+    rest_api_port: flags.RestApiPort = 0,
+    rest_api_timeout_in_ms: flags.RestApiTimeoutInMs = 30_000,
+    rest_api_num_threads: flags.RestApiNumThreads = None,
+    monitoring_config_file: flags.MonitoringConfigFile = None,
+    access_log: flags.AccessLogFile = None,
+    tensorflow_session_parallelism: flags.TensorflowSessionParallelism = 0,
     model_name: flags.ModelName = MODEL_NAME,
     model_base_path: flags.ModelBasePath = _SHIPPED_MODEL,
     model_config_file: flags.ModelConfigFile = None,
@@ -44,7 +54,9 @@ def digits_serve(
 ) -> None:
     """Serve models over gRPC as TensorFlow Serving does; without arguments, the shipped one on port 8500."""
     del version  # its callback has acted
-    require_extra("serve", "tensorflow", "tensorflow_serving")
+    require_extra(
+        "serve", "tensorflow", "tensorflow_serving", "aiohttp", "grpc_health", "grpc_reflection", "prometheus_client"
+    )
     for name, seconds in (
         ("file_system_poll_wait_seconds", file_system_poll_wait_seconds),
         ("model_config_file_poll_wait_seconds", model_config_file_poll_wait_seconds),
@@ -59,15 +71,33 @@ def digits_serve(
     if batching_parameters_file and not enable_batching:
         raise UserError("--batching_parameters_file is for --enable_batching; give both or neither")
 
+    if not enable_grpc_healthcheck_service:
+        raise UserError("--enable_grpc_healthcheck_service=false: the health service is always on; leave the flag out")
+    if monitoring_config_file and not rest_api_port:
+        raise UserError("--monitoring_config_file: metrics are served on the REST port; give a --rest_api_port, too")
+
     from serving.batching.parameters import read_batching_parameters  # imports protobuf, which --help does not need
-    from serving.server import serve  # imports gRPC, the same
+    from serving.monitoring import read_monitoring_config  # imports gRPC, the same
+    from serving.server import serve  # the same
     from serving.settings import Settings  # the same
+    from serving.tls import parse_channel_arguments, read_credentials  # the same
+
+    threads = _BATCHING_THREADS if enable_batching else 4 * (os.cpu_count() or 1)
 
     serve(
         Settings(
             host=host,
             port=port,
             grpc_socket_path=grpc_socket_path,
+            grpc_channel_arguments=parse_channel_arguments(grpc_channel_arguments),
+            credentials=read_credentials(ssl_config_file),
+            max_request_bytes=max_request_bytes,
+            rest_api_port=rest_api_port,
+            rest_api_timeout_in_ms=rest_api_timeout_in_ms,
+            rest_api_num_threads=rest_api_num_threads or threads,
+            metrics_path=read_monitoring_config(monitoring_config_file),
+            access_log=access_log,
+            tensorflow_session_parallelism=tensorflow_session_parallelism,
             model_name=model_name,
             model_base_path=model_base_path,
             model_config_file=model_config_file,
@@ -79,7 +109,7 @@ def digits_serve(
             num_load_threads=num_load_threads or 1,
             enable_model_warmup=enable_model_warmup,
             batching=read_batching_parameters(batching_parameters_file) if enable_batching else None,
-            grpc_max_threads=grpc_max_threads or (_BATCHING_THREADS if enable_batching else 4 * (os.cpu_count() or 1)),
+            grpc_max_threads=grpc_max_threads or threads,
             exit_on_stdin_eof=exit_on_stdin_eof,
         )
     )

@@ -19,6 +19,40 @@ def _boolean(flag: str, text: str) -> typer.models.OptionInfo:
 Port = Annotated[int, typer.Option("--port", help="TCP port of gRPC; 0: no TCP.", min=0, max=65535)]
 Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0: all.")]
 GrpcSocketPath = Annotated[Path | None, typer.Option("--grpc_socket_path", help="Unix socket to listen on as well.")]
+GrpcChannelArguments = Annotated[
+    str,
+    typer.Option("--grpc_channel_arguments", help="Of the gRPC server: name=value,name=value.", show_default="none"),
+]
+SslConfigFile = Annotated[
+    Path | None,
+    typer.Option("--ssl_config_file", help="SSLConfig in text form, PEM texts in it: TLS on --port, mutual if asked."),
+]
+EnableGrpcHealthcheckService = Annotated[
+    bool, _boolean("--enable_grpc_healthcheck_service", "Always on: grpc.health.v1.Health, SERVING once models serve.")
+]
+MaxRequestBytes = Annotated[
+    int, typer.Option("--max_request_bytes", help="Largest request, gRPC and REST.", min=1, max=2**31 - 1)
+]
+RestApiPort = Annotated[int, typer.Option("--rest_api_port", help="TCP port of REST; 0: none.", min=0, max=65535)]
+RestApiTimeoutInMs = Annotated[
+    int, typer.Option("--rest_api_timeout_in_ms", help="Longest time a REST request may take.", min=1)
+]
+RestApiNumThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--rest_api_num_threads", help="REST requests run at a time.", min=1, show_default="4 x CPUs; 256 with batching"
+    ),
+]
+MonitoringConfigFile = Annotated[
+    Path | None,
+    typer.Option("--monitoring_config_file", help="MonitoringConfig in text form: metrics on --rest_api_port."),
+]
+AccessLogFile = Annotated[
+    Path | None, typer.Option("--access_log", help="File for one JSON object per request; -: standard output.")
+]
+TensorflowSessionParallelism = Annotated[
+    int, typer.Option("--tensorflow_session_parallelism", help="Threads of TensorFlow; 0: its own choice.", min=0)
+]
 ModelName = Annotated[str, typer.Option("--model_name", help="Name under which the model is served.")]
 ModelBasePath = Annotated[
     Path, typer.Option("--model_base_path", help="Folder of numbered versions.", show_default="the shipped model")

@@ -6,6 +6,7 @@ versions are unloaded only after a new one serves.
 
 import gc
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,8 +49,10 @@ class LoadOptions:
     """As many versions are loaded at a time, whatever model they are of."""
     on_available: Callable[[str, Servable], None]
     """Called with name and servable of each version that has become AVAILABLE, in the watching thread."""
-    on_unloaded: Callable[[str, int], None]
-    """Called with name and version of each that serves no more, after its last request."""
+    on_changed: Callable[[], None]
+    """Called when a version has begun or ceased to serve."""
+    on_warmed_up: Callable[[str, str, float], None]
+    """Called with a model's name, the outcome's code and the seconds of each replay of warm-up requests."""
 
 
 @dataclass
@@ -205,9 +208,9 @@ class Model:
             log.event(f"{self.name} version {version} loading from {folder}")
             self._set_state(version, VersionState(State.LOADING))
             try:
-                servable = load_servable(folder, version)
+                servable = load_servable(folder, self.name, version)
                 if self._options.enable_model_warmup:
-                    warm_up(servable, folder)
+                    self._warm_up(servable, folder)
             except Exception as exception:  # noqa: BLE001 - whatever lies in that folder, the other versions go on
                 error = from_exception(exception)
                 log.event(f"{self.name} version {version} failed to load: {error.message}")
@@ -218,7 +221,19 @@ class Model:
             self._serving[version] = _Handle(servable)
         self._set_state(version, VersionState(State.AVAILABLE))
         self._options.on_available(self.name, servable)
+        self._options.on_changed()
         return True
+
+    def _warm_up(self, servable: Servable, folder: Path) -> None:
+        begin = time.monotonic()
+        outcome = "OK"
+        try:
+            warm_up(servable, folder)
+        except Exception as error:
+            outcome = from_exception(error).code.name
+            raise
+        finally:
+            self._options.on_warmed_up(self.name, outcome, time.monotonic() - begin)
 
     def _retire_all_but(self, chosen: list[int]) -> None:
         """Send no new requests to other versions; those under way finish on the version they hold."""
@@ -229,6 +244,8 @@ class Model:
                 self._retired.append(self._serving.pop(version))
         for version in old:
             log.event(f"{self.name} version {version} unloading")
+        if old:
+            self._options.on_changed()
 
     def _end_retired(self) -> None:
         """Let go of the retired versions that no request holds any more."""
@@ -240,7 +257,6 @@ class Model:
                     self._states[version] = VersionState(State.END)
         for version in ended:
             log.event(f"{self.name} version {version} unloaded")
-            self._options.on_unloaded(self.name, version)
         if ended:
             gc.collect()  # a loaded SavedModel is full of cycles; its variables would stay in memory for long
 

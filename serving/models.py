@@ -48,6 +48,7 @@ class Models:
                 self._models[config.name].configure(config)
         for name in set(old) - set(self._configs):
             self._models[name].configure(None)
+        self._options.on_changed()
         return new
 
     def reload(self, configs: Sequence[ModelConfig], seconds: float | None = None) -> None:

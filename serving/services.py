@@ -19,53 +19,78 @@ from serving.execute import Caller, Run
 from serving.model import VersionState
 from serving.model_config import from_message
 from serving.models import Models
+from serving.observe import Call, Observers, UnderWay
 from serving.predict import predict
 from serving.status import StatusError, answer, invalid_argument
 
 _SIGNATURE_DEF = "signature_def"
 
 
-def add_services(server: grpc.Server, models: Models, run: Run) -> None:
+def add_services(server: grpc.Server, models: Models, run: Run, observers: Observers, under_way: UnderWay) -> None:
     """Register tensorflow.serving.PredictionService and ModelService, answering for `models`, with a server.
 
-    Predict requests are run by `run`.
+    Predict requests are run by `run`; `observers` are told of each call, and `under_way` counts them.
     """
+
+    def method(name: str, request_type: Any, call: Callable[[Any, grpc.ServicerContext], Any]) -> Any:  # noqa: ANN401 - generated classes have no types
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - the same
+            with under_way:
+                return answer(
+                    context, lambda: _observed(name, request, context, lambda: call(request, context), observers)
+                )
+
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=request_type.FromString,
+            response_serializer=lambda response: response.SerializeToString(),
+        )
+
     methods = {
         "PredictionService": {
-            "Predict": _method(
-                predict_pb2.PredictRequest, lambda request, context: _predict(models, run, request, context)
-            ),
-            "GetModelMetadata": _method(
-                get_model_metadata_pb2.GetModelMetadataRequest, lambda request, _: get_model_metadata(models, request)
+            "Predict": (predict_pb2.PredictRequest, lambda request, context: _predict(models, run, request, context)),
+            "GetModelMetadata": (
+                get_model_metadata_pb2.GetModelMetadataRequest,
+                lambda request, _: get_model_metadata(models, request),
             ),
         },
         "ModelService": {
-            "GetModelStatus": _method(
-                get_model_status_pb2.GetModelStatusRequest, lambda request, _: get_model_status(models, request)
+            "GetModelStatus": (
+                get_model_status_pb2.GetModelStatusRequest,
+                lambda request, _: get_model_status(models, request),
             ),
-            "HandleReloadConfigRequest": _method(
+            "HandleReloadConfigRequest": (
                 model_management_pb2.ReloadConfigRequest,
                 lambda request, context: _handle_reload_config(models, request, context.time_remaining()),
             ),
         },
     }
-    server.add_generic_rpc_handlers(
-        tuple(
-            grpc.method_handlers_generic_handler(f"tensorflow.serving.{service}", handlers)
-            for service, handlers in methods.items()
-        )
-    )
+    for service, entries in methods.items():
+        handlers = {name: method(name, request_type, call) for name, (request_type, call) in entries.items()}
+        generic = grpc.method_handlers_generic_handler(f"tensorflow.serving.{service}", handlers)
+        server.add_generic_rpc_handlers((generic,))
 
 
-def _method(
-    request_type: Any,  # noqa: ANN401 - generated classes have no types
-    call: Callable[[Any, grpc.ServicerContext], Any],
-) -> "grpc.RpcMethodHandler[Any, Any]":
-    return grpc.unary_unary_rpc_method_handler(
-        lambda request, context: answer(context, lambda: call(request, context)),
-        request_deserializer=request_type.FromString,
-        response_serializer=lambda response: response.SerializeToString(),
-    )
+def _observed(
+    method: str,
+    request: Any,  # noqa: ANN401 - generated classes have no types
+    context: grpc.ServicerContext,
+    answer_it: Callable[[], Any],
+    observers: Observers,
+) -> Any:  # noqa: ANN401 - the same
+    """Answer a request; tell the observers how it went."""
+    call = Call("GRPC", method, context.peer())
+    call.read_request(request)
+    try:
+        response = answer_it()
+    except StatusError as error:
+        call.end(observers, error.code)
+        raise
+    except Exception:
+        call.end(observers, grpc.StatusCode.UNKNOWN)
+        raise
+    call.read_response(response)
+    call.end(observers)
+    return response
 
 
 def _predict(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+
 from serving.batching.parameters import BatchingParameters
 
 
@@ -14,6 +16,19 @@ class Settings:
     port: int
     """0: no TCP."""
     grpc_socket_path: Path | None
+    grpc_channel_arguments: list[tuple[str, int | str]]
+    credentials: grpc.ServerCredentials | None
+    """Of --ssl_config_file."""
+    max_request_bytes: int
+    rest_api_port: int
+    """0: no REST."""
+    rest_api_timeout_in_ms: int
+    rest_api_num_threads: int
+    metrics_path: str | None
+    """Of --monitoring_config_file; None where metrics are not enabled."""
+    access_log: Path | None
+    tensorflow_session_parallelism: int
+    """0: as TensorFlow likes."""
     model_name: str
     model_base_path: Path
     model_config_file: Path | None

@@ -16,8 +16,8 @@ from serving.execute import Caller, Inputs, Outputs, run_alone
 from serving.servable import Servable
 from serving.status import StatusError, from_exception, invalid_argument
 
-OnBatch = Callable[[Servable, str, int, int], None]
-"""Told servable, signature, elements and padded size of each batch that ran at once."""
+OnBatch = Callable[[str, int, int, float], None]
+"""Told model, elements, padded size and seconds of each batch that ran at once."""
 
 
 @dataclass
@@ -105,13 +105,14 @@ class BatchScheduler:
                     part.task.fail(from_exception(error))
 
     def _run(self, parts: list[Part]) -> None:
+        begin = time.monotonic()
         ran = run_batch(parts, self._parameters.allowed_batch_sizes)
         with self._changed:
             for part in parts:
                 part.task.part_done()
         if ran:
-            task = parts[0].task
-            self._on_batch(task.servable, task.name, sum(part.size for part in parts), ran)
+            seconds = time.monotonic() - begin
+            self._on_batch(parts[0].task.servable.model, sum(part.size for part in parts), ran, seconds)
 
     def _next_batch(self) -> _Batch | None:
         """Take the next batch that may run; the kinds take turns."""
