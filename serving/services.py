@@ -24,6 +24,7 @@ from serving.predict import predict
 from serving.status import StatusError, answer, invalid_argument
 
 _SIGNATURE_DEF = "signature_def"
+_LONGEST_DEADLINE_SECONDS = 1e6
 
 
 def add_services(server: grpc.Server, models: Models, run: Run, observers: Observers, under_way: UnderWay) -> None:
@@ -60,7 +61,7 @@ def add_services(server: grpc.Server, models: Models, run: Run, observers: Obser
             ),
             "HandleReloadConfigRequest": (
                 model_management_pb2.ReloadConfigRequest,
-                lambda request, context: _handle_reload_config(models, request, context.time_remaining()),
+                lambda request, context: _handle_reload_config(models, request, _seconds_left(context)),
             ),
         },
     }
@@ -98,7 +99,7 @@ def _predict(
 ) -> predict_pb2.PredictResponse:
     _check_model_spec(request)
     with models.servable(request.model_spec) as servable:
-        return predict(servable, request, run, Caller(context.is_active, context.time_remaining))
+        return predict(servable, request, run, Caller(context.is_active, lambda: _seconds_left(context)))
 
 
 def get_model_metadata(
@@ -171,3 +172,9 @@ def _handle_reload_config(
 def _check_model_spec(request: Any) -> None:  # noqa: ANN401 - generated classes have no types
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
+
+
+def _seconds_left(context: grpc.ServicerContext) -> float | None:
+    """Time until the caller's deadline; None without one, which gRPC tells as some billions of years."""
+    seconds = context.time_remaining()
+    return None if seconds is None or seconds > _LONGEST_DEADLINE_SECONDS else max(0.0, seconds)

@@ -124,7 +124,7 @@ class Server:
         label: str = "",
         output_filter: tuple[str, ...] = (),
         name: str = "toy",
-        timeout: float = 30.0,
+        timeout: float | None = 30.0,
     ) -> predict_pb2.PredictResponse:
         """Call Predict; inputs are TensorProtos or whatever makes one."""
         request = predict_pb2.PredictRequest(output_filter=output_filter)
@@ -150,7 +150,7 @@ class Server:
             for entry in response.model_version_status
         }
 
-    def reload(self, config: str, timeout: float = 30.0) -> tuple[int, str]:
+    def reload(self, config: str, timeout: float | None = 30.0) -> tuple[int, str]:
         """Call HandleReloadConfigRequest with a config in text form; return error code and message."""
         request = model_management_pb2.ReloadConfigRequest()
         text_format.Parse(config, request.config)

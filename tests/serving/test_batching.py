@@ -130,6 +130,11 @@ def test_a_batch_waits_no_longer_than_its_timeout(patient: "Server") -> None:
     assert 0.9 < time.monotonic() - begin < 10
 
 
+def test_callers_without_a_deadline(patient: "Server") -> None:
+    """A caller that sets no deadline is answered like any other."""
+    assert patient.predict({"text": [b"x"] * 8}, timeout=None).outputs["size"].int_val == [8] * 8
+
+
 def test_corrupt_image_fails_only_its_own_request(patient: "Server") -> None:
     """Where a model fails for a corrupt image, the other callers of the same batch get their answers."""
     png = tf.io.encode_png(tf.zeros([2, 2, 1], tf.uint8)).numpy()

@@ -113,7 +113,7 @@ def test_models_come_and_go(toys: Path, configured: StartConfigured) -> None:
     """A reload adds a model and waits for it; a model that is listed no more is NOT_FOUND, and comes back."""
     server = configured(model_list(model_entry("toy", toys)))
     server.wait_for("toy version 3 AVAILABLE")
-    assert server.reload(model_list(model_entry("other", toys))) == (0, "")
+    assert server.reload(model_list(model_entry("other", toys)), timeout=None) == (0, "")
     assert ask(server, "other") == 3
     eventually(lambda: server.states() == {3: ("END", "")})
     assert refusal(server) == ("NOT_FOUND", "Servable not found for request: Latest(toy)")
