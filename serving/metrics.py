@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._models: Models | None = None
         self._registry = registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
             f"{_PREFIX}request_count", "Requests by model and outcome.", ["model_name", "status"], registry=registry
@@ -46,12 +47,15 @@ class Metrics:
 
     def watch(self, models: Models) -> None:
         """Report the state of every version of these models, too."""
+        self._models = models
         self._registry.register(_States(models))
 
     def __call__(self, call: Call) -> None:
         """Count a request that has ended."""
-        self._requests.labels(call.model, call.status.name).inc()
-        self._latency.labels(call.model, call.method, call.entrypoint).observe(call.seconds * 1e6)
+        # A label for each name that anybody may think of would fill the memory.
+        model = call.model if self._models and self._models.knows(call.model) else ""
+        self._requests.labels(model, call.status.name).inc()
+        self._latency.labels(model, call.method, call.entrypoint).observe(call.seconds * 1e6)
 
     def ran(self, model: str, seconds: float) -> None:
         """Note an execution of a signature."""

@@ -192,16 +192,17 @@ class Model:
             else ""
         )
         chosen: list[int] = []
-        for version in config.policy.choose(folders):
+        wanted = config.policy.choose(folders)
+        for version in wanted:
             if self._stopping or len(chosen) == config.policy.latest:
                 break
-            if version in self._serving or self._load(version, folders[version]):
+            if version in self._serving or self._load(version, folders[version], wanted):
                 chosen.append(version)
         if chosen and not self._stopping:
             self._retire_all_but(chosen)
 
-    def _load(self, version: int, folder: Path) -> bool:
-        """Load a version and let it serve; False where it cannot be."""
+    def _load(self, version: int, folder: Path, wanted: list[int]) -> bool:
+        """Load a version and let it serve, in the place of those not wanted any more; False where it cannot be."""
         if not self._broken.try_again(version, folder):
             return False
         with self._options.num_load_threads:
@@ -219,7 +220,10 @@ class Model:
                 return False
         with self._changed:
             self._serving[version] = _Handle(servable)
-        self._set_state(version, VersionState(State.AVAILABLE))
+            self._states[version] = VersionState(State.AVAILABLE)
+            # In one step: after a rollback nobody is answered by the newer version any more.
+            old = self._take_out_all_but(wanted)
+        self._tell_unloading(old)
         self._options.on_available(self.name, servable)
         self._options.on_changed()
         return True
@@ -238,10 +242,18 @@ class Model:
     def _retire_all_but(self, chosen: list[int]) -> None:
         """Send no new requests to other versions; those under way finish on the version they hold."""
         with self._changed:
-            old = sorted(set(self._serving) - set(chosen))
-            for version in old:
-                self._states[version] = VersionState(State.UNLOADING)
-                self._retired.append(self._serving.pop(version))
+            old = self._take_out_all_but(chosen)
+        self._tell_unloading(old)
+
+    def _take_out_all_but(self, chosen: list[int]) -> list[int]:
+        """Do so, with the lock held; return the versions that were taken out."""
+        old = sorted(set(self._serving) - set(chosen))
+        for version in old:
+            self._states[version] = VersionState(State.UNLOADING)
+            self._retired.append(self._serving.pop(version))
+        return old
+
+    def _tell_unloading(self, old: list[int]) -> None:
         for version in old:
             log.event(f"{self.name} version {version} unloading")
         if old:

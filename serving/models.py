@@ -104,6 +104,10 @@ class Models:
         model = self._models.get(name)
         return model.states() if model else {}
 
+    def knows(self, name: str) -> bool:
+        """Whether a model of that name is, or was, configured."""
+        return name in self._models
+
     def all_states(self) -> dict[str, dict[int, VersionState]]:
         """Return the same for every model."""
         return {name: model.states() for name, model in list(self._models.items())}
