@@ -33,9 +33,9 @@ RUNS ?= runs
 evaluate: .venv/train.installed
 	$(BIN)/python benchmarks/evaluate.py --data $(DATA) --runs $(RUNS)
 
-# The client's messages, after a change of batch/wire.proto.
+# The messages of our own, after a change of a .proto file.
 protos: .venv/dev.installed
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. batch/wire.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. batch/wire.proto serving/config.proto
 
 # An extra of the distribution, installed once: .venv/EXTRA.installed
 .venv/%.installed: pyproject.toml constraints.txt | .venv/bin/python

@@ -41,9 +41,9 @@ from rich.table import Table
 from batch.accuracy import Score
 from batch.thumbnail import thumbnail
 from benchmarks.evaluation_sets import EvaluationSet, Pixels, load_sets
+from benchmarks.versions import find_versions
 from exporter.command import UserError, quiet_tensorflow, run
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME, PIXELS, PIXELS_SIGNATURE, SIGNATURE
-from serving.versions import find_versions
 from trainer.figures import contact_sheet
 from trainer.recipes import RECIPES, find
 

@@ -40,9 +40,9 @@ from benchmarks.throughput_chart import draw
 from benchmarks.throughput_processes import Server, Worker, built_in_server
 from benchmarks.throughput_results import CEILING, Round, Row, Rows, as_figures, print_table
 from benchmarks.throughput_ways import SCANS, WAYS, Task
+from benchmarks.versions import find_versions
 from exporter.command import UserError, run
 from exporter.contract import MODEL_NAME
-from serving.versions import find_versions
 from trainer.datasets import load
 
 SHIPPED = Path(__file__).parents[1] / "serving" / "models" / MODEL_NAME

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple, Self, cast
@@ -37,8 +37,8 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def built_in_server(folder: Path, model: str, model_base_path: Path) -> Iterator[Server]:
-    """The built-in server on a socket below `folder`, once it has the model.
+def built_in_server(folder: Path, model: str, model_base_path: Path, flags: Sequence[str] = ()) -> Iterator[Server]:
+    """The built-in server, with further flags, on a socket below `folder`, once it has the model.
 
     Raises:
         UserError: it ended, or did not get the model in time.
@@ -48,7 +48,7 @@ def built_in_server(folder: Path, model: str, model_base_path: Path) -> Iterator
     socket.parent.mkdir()
     log = folder / "server.log"
     command = [sys.executable, "-P", "-m", "serving.cli", "--port=0", f"--grpc_socket_path={socket}"]
-    command += [f"--model_base_path={model_base_path}", f"--model_name={model}", "--exit_on_stdin_eof"]
+    command += [f"--model_base_path={model_base_path}", f"--model_name={model}", "--exit_on_stdin_eof", *flags]
     with log.open("wb") as file:
         # It ends with the pipe, however this process ends.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file, start_new_session=True)

@@ -27,7 +27,7 @@ COPY --from=build /opt/digits /opt/digits
 ENV PATH=/opt/digits/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 USER 1000:1000
 WORKDIR /tmp
-EXPOSE 8500
+EXPOSE 8500 8501
 ENTRYPOINT ["digits-serve"]
 # Inside a container, all addresses are those of the container.
 CMD ["--host=0.0.0.0"]

@@ -4,17 +4,17 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
+from serving import flags
 
 _SHIPPED_MODEL = Path(__file__).parent / "models" / MODEL_NAME
-_BOOLEAN_FLAGS = ("--enable_model_warmup", "--exit_on_stdin_eof")
+# Each caller that waits for its batch holds a thread.
+_BATCHING_THREADS = 256
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_LONGEST_WAIT_SECONDS = 1e6
 
 # Plain help: in 80 columns the framed kind cuts the names of flags as long as these.
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -23,66 +23,93 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command()
 def digits_serve(
     *,
-    port: Annotated[int, typer.Option("--port", help="TCP port of gRPC; 0: no TCP.", min=0, max=65535)] = DEFAULT_PORT,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0: all.")] = "127.0.0.1",
-    grpc_socket_path: Annotated[
-        Path | None, typer.Option("--grpc_socket_path", help="Unix socket to listen on as well.")
-    ] = None,
-    model_name: Annotated[str, typer.Option("--model_name", help="Name under which the model is served.")] = MODEL_NAME,
-    model_base_path: Annotated[
-        Path, typer.Option("--model_base_path", help="Folder of numbered versions.", show_default="the shipped model")
-    ] = _SHIPPED_MODEL,
-    file_system_poll_wait_seconds: Annotated[
-        float,
-        typer.Option(
-            "--file_system_poll_wait_seconds",
-            help="Seconds between two looks for new versions; 0: look once.",
-            min=0,
-            max=_LONGEST_WAIT_SECONDS,
-        ),
-    ] = 1,
-    grpc_max_threads: Annotated[
-        int | None,
-        typer.Option("--grpc_max_threads", help="Requests run at a time.", min=1, show_default="4 x CPUs"),
-    ] = None,
-    enable_model_warmup: Annotated[
-        bool,
-        typer.Option(
-            "--enable_model_warmup/--no-enable_model_warmup",
-            help="Replay a version's warm-up requests before it serves; also =true, =false.",
-        ),
-    ] = True,
-    exit_on_stdin_eof: Annotated[
-        bool,
-        typer.Option(
-            "--exit_on_stdin_eof/--no-exit_on_stdin_eof",
-            help="Stop when standard input ends, and remove the socket's folder: for a parent that holds the pipe.",
-        ),
-    ] = False,
+    port: flags.Port = DEFAULT_PORT,
+    host: flags.Host = "127.0.0.1",
+    grpc_socket_path: flags.GrpcSocketPath = None,
+    grpc_channel_arguments: flags.GrpcChannelArguments = "",
+    ssl_config_file: flags.SslConfigFile = None,
+    enable_grpc_healthcheck_service: flags.EnableGrpcHealthcheckService = True,
+    max_request_bytes: flags.MaxRequestBytes = 2**31 - 1,
+    rest_api_port: flags.RestApiPort = 0,
+    rest_api_timeout_in_ms: flags.RestApiTimeoutInMs = 30_000,
+    rest_api_num_threads: flags.RestApiNumThreads = None,
+    monitoring_config_file: flags.MonitoringConfigFile = None,
+    access_log: flags.AccessLogFile = None,
+    tensorflow_session_parallelism: flags.TensorflowSessionParallelism = 0,
+    model_name: flags.ModelName = MODEL_NAME,
+    model_base_path: flags.ModelBasePath = _SHIPPED_MODEL,
+    model_config_file: flags.ModelConfigFile = None,
+    model_config_file_poll_wait_seconds: flags.ModelConfigFilePollWaitSeconds = 0,
+    allow_version_labels_for_unavailable_models: flags.AllowVersionLabelsForUnavailableModels = False,
+    file_system_poll_wait_seconds: flags.FileSystemPollWaitSeconds = 1,
+    max_num_load_retries: flags.MaxNumLoadRetries = 5,
+    load_retry_interval_micros: flags.LoadRetryIntervalMicros = 60_000_000,
+    num_load_threads: flags.NumLoadThreads = 0,
+    enable_model_warmup: flags.EnableModelWarmup = True,
+    enable_batching: flags.EnableBatching = False,
+    batching_parameters_file: flags.BatchingParametersFile = None,
+    grpc_max_threads: flags.GrpcMaxThreads = None,
+    exit_on_stdin_eof: flags.ExitOnStdinEof = False,
     version: VersionOption = False,
 ) -> None:
-    """Serve a model over gRPC as TensorFlow Serving does; without arguments, the shipped one on port 8500."""
+    """Serve models over gRPC as TensorFlow Serving does; without arguments, the shipped one on port 8500."""
     del version  # its callback has acted
-    require_extra("serve", "tensorflow", "tensorflow_serving")
-    if math.isnan(file_system_poll_wait_seconds):
-        raise UserError("--file_system_poll_wait_seconds: nan is no number of seconds")
+    require_extra(
+        "serve", "tensorflow", "tensorflow_serving", "aiohttp", "grpc_health", "grpc_reflection", "prometheus_client"
+    )
+    for name, seconds in (
+        ("file_system_poll_wait_seconds", file_system_poll_wait_seconds),
+        ("model_config_file_poll_wait_seconds", model_config_file_poll_wait_seconds),
+    ):
+        if math.isnan(seconds):
+            raise UserError(f"--{name}: nan is no number of seconds")
     if not model_name:
         raise UserError("--model_name is empty; give the name under which clients ask for the model")
-    if model_base_path == _SHIPPED_MODEL and not model_base_path.exists():
+    if model_base_path == _SHIPPED_MODEL and not model_config_file and not model_base_path.exists():
         raise UserError(f"the shipped model is not at {model_base_path}; reinstall digits or give a --model_base_path")
 
-    from serving.server import Settings, serve  # imports gRPC, which --help does not need
+    if batching_parameters_file and not enable_batching:
+        raise UserError("--batching_parameters_file is for --enable_batching; give both or neither")
+
+    if not enable_grpc_healthcheck_service:
+        raise UserError("--enable_grpc_healthcheck_service=false: the health service is always on; leave the flag out")
+    if monitoring_config_file and not rest_api_port:
+        raise UserError("--monitoring_config_file: metrics are served on the REST port; give a --rest_api_port, too")
+
+    from serving.batching.parameters import read_batching_parameters  # imports protobuf, which --help does not need
+    from serving.monitoring import read_monitoring_config  # imports gRPC, the same
+    from serving.server import serve  # the same
+    from serving.settings import Settings  # the same
+    from serving.tls import parse_channel_arguments, read_credentials  # the same
+
+    threads = _BATCHING_THREADS if enable_batching else 4 * (os.cpu_count() or 1)
 
     serve(
         Settings(
             host=host,
             port=port,
             grpc_socket_path=grpc_socket_path,
+            grpc_channel_arguments=parse_channel_arguments(grpc_channel_arguments),
+            credentials=read_credentials(ssl_config_file),
+            max_request_bytes=max_request_bytes,
+            rest_api_port=rest_api_port,
+            rest_api_timeout_in_ms=rest_api_timeout_in_ms,
+            rest_api_num_threads=rest_api_num_threads or threads,
+            metrics_path=read_monitoring_config(monitoring_config_file),
+            access_log=access_log,
+            tensorflow_session_parallelism=tensorflow_session_parallelism,
             model_name=model_name,
             model_base_path=model_base_path,
+            model_config_file=model_config_file,
+            model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
+            allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
             file_system_poll_wait_seconds=file_system_poll_wait_seconds,
-            grpc_max_threads=grpc_max_threads or 4 * (os.cpu_count() or 1),
+            max_num_load_retries=max_num_load_retries,
+            load_retry_interval_micros=load_retry_interval_micros,
+            num_load_threads=num_load_threads or 1,
             enable_model_warmup=enable_model_warmup,
+            batching=read_batching_parameters(batching_parameters_file) if enable_batching else None,
+            grpc_max_threads=grpc_max_threads or threads,
             exit_on_stdin_eof=exit_on_stdin_eof,
         )
     )
@@ -98,7 +125,7 @@ def normalise_flags(arguments: list[str]) -> list[str]:
 
 def _normalise_flag(argument: str) -> str:
     flag, equals, value = argument.partition("=")
-    if flag not in _BOOLEAN_FLAGS or not equals:
+    if flag not in flags.BOOLEANS or not equals:
         return argument
     if value.lower() not in _BOOLEANS:
         raise UserError(f"{flag}={value}: give true or false")

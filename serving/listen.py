@@ -14,17 +14,36 @@ from exporter.command import UserError
 _LONGEST_SOCKET_PATH = 107
 
 
-def add_tcp_port(server: grpc.Server, host: str, port: int) -> str:
-    """Make an unstarted server listen on host:port; return that address. Raises UserError where it cannot."""
+def add_tcp_port(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
+    """Make an unstarted server listen on host:port, with TLS if there are credentials; return that address.
+
+    Raises UserError where it cannot.
+    """
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        server.add_insecure_port(address)
+        if credentials:
+            server.add_secure_port(address, credentials)
+        else:
+            server.add_insecure_port(address)
     except RuntimeError:
-        raise UserError(f"cannot listen on {address}: {_why_not(host, port)}") from None
+        raise UserError(f"cannot listen on {address}: {_why_not(host, port, tls=bool(credentials))}") from None
     return address
 
 
-def _why_not(host: str, port: int) -> str:
+def listen_for_rest(host: str, port: int) -> socket.socket:
+    """Return a socket that listens for HTTP. Raises UserError where it cannot."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "the port is in use; stop what listens there or choose another --rest_api_port"
+        else:
+            reason = f"{error.strerror}; check --host and --rest_api_port"
+        raise UserError(f"cannot listen on {host}:{port}: {reason}") from None
+
+
+def _why_not(host: str, port: int, *, tls: bool) -> str:
     """Find the reason that gRPC keeps to itself by trying the same with a plain socket."""
     try:
         family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -36,6 +55,8 @@ def _why_not(host: str, port: int) -> str:
         if error.errno == errno.EADDRINUSE:
             return "the port is in use; stop what listens there or choose another --port"
         return f"{error.strerror}; check --host and --port"
+    if tls:
+        return "key and certificate of --ssl_config_file make no pair, or are damaged"
     return "gRPC gives no reason; try again or choose another --port"
 
 

@@ -1,11 +1,12 @@
-"""A served model: its base path is watched, its newest version is loaded and replaces the one before.
+"""A served model: its base path is watched, versions are loaded and unloaded as its policy says.
 
-States are those of TensorFlow Serving's core/servable_state.h; as in its core/availability_preserving_policy.cc, an
-old version is unloaded only after the new one serves.
+States are those of TensorFlow Serving's core/servable_state.h; as in its core/availability_preserving_policy.cc, old
+versions are unloaded only after a new one serves.
 """
 
 import gc
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving import log
+from serving.broken import Broken
+from serving.model_config import ModelConfig
 from serving.servable import Servable, load_servable
 from serving.status import StatusError, from_exception
-from serving.versions import Fingerprint, find_versions, fingerprint
+from serving.versions import find_versions
 from serving.warmup import warm_up
 
 State = get_model_status_pb2.ModelVersionStatus.State
@@ -33,6 +36,25 @@ class VersionState:
     """Why it could not be loaded."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How models are watched and loaded; the flags of the same names."""
+
+    file_system_poll_wait_seconds: float
+    """0: look once, and again when the configuration changes."""
+    enable_model_warmup: bool
+    max_num_load_retries: int
+    load_retry_interval_micros: int
+    num_load_threads: threading.Semaphore
+    """As many versions are loaded at a time, whatever model they are of."""
+    on_available: Callable[[str, Servable], None]
+    """Called with name and servable of each version that has become AVAILABLE, in the watching thread."""
+    on_changed: Callable[[], None]
+    """Called when a version has begun or ceased to serve."""
+    on_warmed_up: Callable[[str, str, float], None]
+    """Called with a model's name, the outcome's code and the seconds of each replay of warm-up requests."""
+
+
 @dataclass
 class _Handle:
     """A servable and how many requests hold it."""
@@ -42,40 +64,39 @@ class _Handle:
 
 
 class Model:
-    """Serves the newest version under `base_path` that can be loaded.
+    """Serves the versions under its base path that its policy wants and that can be loaded."""
 
-    `poll_wait_seconds` lie between two looks at the base path; 0 looks once. `on_available` is called with each version
-    that has become AVAILABLE, in the watching thread.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        base_path: Path,
-        *,
-        poll_wait_seconds: float,
-        enable_warmup: bool,
-        on_available: Callable[[int], None],
-    ) -> None:
+    def __init__(self, name: str, options: LoadOptions) -> None:
         self.name = name
-        self._base_path = base_path
-        self._poll_wait_seconds = poll_wait_seconds or None
-        self._enable_warmup = enable_warmup
-        self._on_available = on_available
-        self._lock = threading.Lock()  # guards the next three, and the users of every handle
-        self._serving: _Handle | None = None
+        self._options = options
+        self._changed = threading.Condition()  # guards all but the watching thread's own, below
+        self._config: ModelConfig | None = None
+        self._serving: dict[int, _Handle] = {}
         self._retired: list[_Handle] = []
         self._states: dict[int, VersionState] = {}
-        # Only the watching thread knows these.
-        self._broken: dict[int, Fingerprint] = {}
-        self._complaint = ""
+        self._configured = self._settled = 0
         self._stopping = False
+        self._watcher: threading.Thread | None = None
         self._wake = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name=f"watch {name}", daemon=True)
+        # Only the watching thread knows these.
+        self._broken = Broken(options.max_num_load_retries, options.load_retry_interval_micros / 1e6)
+        self._complaint = ""
 
-    def start(self) -> None:
-        """Begin to watch the base path and to load what lies there."""
-        self._watcher.start()
+    def configure(self, config: ModelConfig | None) -> None:
+        """Serve from now on what `config` says; None: unload everything."""
+        with self._changed:
+            self._config = config
+            self._configured += 1
+            if not self._watcher:
+                self._watcher = threading.Thread(target=self._watch, name=f"watch {self.name}", daemon=True)
+                self._watcher.start()
+        self._wake.set()
+
+    def wait_until_settled(self, seconds: float | None) -> bool:
+        """Wait until each version wanted by the last `configure` serves or is found broken; whether it came to that."""
+        with self._changed:
+            wanted = self._configured
+            return self._changed.wait_for(lambda: self._settled >= wanted, seconds)
 
     def stop(self) -> None:
         """Watch no more; a load under way is not waited for."""
@@ -84,116 +105,163 @@ class Model:
 
     @contextmanager
     def servable(self, version: int | None) -> Iterator[Servable]:
-        """Hold a version, or with None the one that serves: it stays loaded until the block ends.
+        """Hold a version, or with None the newest that serves: it stays loaded until the block ends.
 
         Raises StatusError: UNAVAILABLE while the version, or any, is not loaded yet or could not be, else NOT_FOUND.
         """
-        with self._lock:
+        with self._changed:
             handle = self._find(version)
             handle.users += 1
         try:
             yield handle.servable
         finally:
-            with self._lock:
+            with self._changed:
                 handle.users -= 1
-                last_of_retired = handle is not self._serving and handle.users == 0
-            if last_of_retired:
+                last = handle.users == 0 and self._serving.get(handle.servable.version) is not handle
+            if last:
                 self._wake.set()
 
     def states(self) -> dict[int, VersionState]:
         """Return the state of every version that was seen since the start, in ascending order."""
-        with self._lock:
+        with self._changed:
             return dict(sorted(self._states.items()))
 
-    def _find(self, version: int | None) -> _Handle:
-        serving = self._serving
-        if serving and version in (None, serving.servable.version):
-            return serving
-        if version is None:
-            raise StatusError(
-                grpc.StatusCode.UNAVAILABLE,
-                f"Servable not available for request: Latest({self.name}): {self._why_unavailable()}",
-            )
-        request = f"Specific({self.name}, {version})"
-        known = self._states.get(version)
-        if known and (known.error or known.state == State.LOADING):
-            reason = _describe(version, known)
-            raise StatusError(grpc.StatusCode.UNAVAILABLE, f"Servable not available for request: {request}: {reason}")
-        raise StatusError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
+    def is_ready(self) -> bool:
+        """Whether a version serves."""
+        with self._changed:
+            return bool(self._serving)
 
-    def _why_unavailable(self) -> str:
+    def _find(self, version: int | None) -> _Handle:
+        if version is None and self._serving:
+            return self._serving[max(self._serving)]
+        if version in self._serving:
+            return self._serving[version]
+        request = f"Latest({self.name})" if version is None else f"Specific({self.name}, {version})"
+        reason = self._why_unavailable(version) if self._config else ""
+        if not reason:
+            raise StatusError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
+        raise StatusError(grpc.StatusCode.UNAVAILABLE, f"Servable not available for request: {request}: {reason}")
+
+    def _why_unavailable(self, version: int | None) -> str:
+        """Say why a version, or any, does not serve though it may some time; empty where there is no hope."""
         hopeful = {v: s for v, s in self._states.items() if s.error or s.state == State.LOADING}
-        if not hopeful:
-            return f"no version under {self._base_path} yet"
-        newest = max(hopeful)
-        return _describe(newest, hopeful[newest])
+        if version is not None:
+            return _describe(version, hopeful[version]) if version in hopeful else ""
+        if hopeful:
+            return _describe(max(hopeful), hopeful[max(hopeful)])
+        return f"no version under {self._config.base_path} yet" if self._config else ""
 
     def _watch(self) -> None:
+        due = True
         while not self._stopping:
+            with self._changed:
+                config, number = self._config, self._configured
+            if due or number != self._settled:
+                self._pass(config)
             self._end_retired()
-            self._poll()
-            self._end_retired()
-            self._wake.wait(self._poll_wait_seconds)
+            with self._changed:
+                self._settled = number
+                self._changed.notify_all()
+                if config is None and self._config is None and not self._retired:
+                    self._watcher = None
+                    return
+            due = not self._wake.wait(self._options.file_system_poll_wait_seconds or None) and config is not None
             self._wake.clear()
 
-    def _poll(self) -> None:
-        """Bring what is served in line with what lies on disk."""
+    def _pass(self, config: ModelConfig | None) -> None:
+        """Bring what is served in line with what is configured and lies on disk."""
+        if config is None:
+            self._retire_all_but([])
+            return
         try:
-            folders = find_versions(self._base_path)
+            folders = find_versions(config.base_path)
         except OSError as error:
             # Perhaps a file system that comes back: what is loaded goes on.
-            self._complain(f"{self.name}: {self._base_path} cannot be read: {error.strerror}")
+            self._complain(f"{self.name}: {config.base_path} cannot be read: {error.strerror}")
             return
-        self._broken = {version: files for version, files in self._broken.items() if version in folders}
+        self._broken.forget_all_but(folders)
         if not folders:
-            self._complain(f"{self.name} waits for a version under {self._base_path}")
-            self._replace_by(None)
+            self._complain(f"{self.name} waits for a version under {config.base_path}")
+            self._retire_all_but([])
             return
-        self._complaint = ""
-        for version in sorted(folders, reverse=True):
-            if self._stopping or (self._serving and self._serving.servable.version == version):
-                return
-            files = fingerprint(folders[version])
-            if self._broken.get(version) == files:
-                continue
-            servable = self._load(version, folders[version])
-            if servable:
-                self._broken.pop(version, None)
-                self._replace_by(servable)
-                return
-            self._broken[version] = files
+        missing = sorted((config.policy.specific or set()) - set(folders))
+        self._complain(
+            f"{self.name}: version {', '.join(map(str, missing))}, which was requested to be served as a 'specific' "
+            f"version in the servable's version policy, was not found under {config.base_path}"
+            if missing
+            else ""
+        )
+        chosen: list[int] = []
+        wanted = config.policy.choose(folders)
+        for version in wanted:
+            if self._stopping or len(chosen) == config.policy.latest:
+                break
+            if version in self._serving or self._load(version, folders[version], wanted):
+                chosen.append(version)
+        if chosen and not self._stopping:
+            self._retire_all_but(chosen)
 
-    def _load(self, version: int, folder: Path) -> Servable | None:
-        log.event(f"{self.name} version {version} loading from {folder}")
-        self._set_state(version, State.LOADING)
+    def _load(self, version: int, folder: Path, wanted: list[int]) -> bool:
+        """Load a version and let it serve, in the place of those not wanted any more; False where it cannot be."""
+        if not self._broken.try_again(version, folder):
+            return False
+        with self._options.num_load_threads:
+            log.event(f"{self.name} version {version} loading from {folder}")
+            self._set_state(version, VersionState(State.LOADING))
+            try:
+                servable = load_servable(folder, self.name, version)
+                if self._options.enable_model_warmup:
+                    self._warm_up(servable, folder)
+            except Exception as exception:  # noqa: BLE001 - whatever lies in that folder, the other versions go on
+                error = from_exception(exception)
+                log.event(f"{self.name} version {version} failed to load: {error.message}")
+                self._set_state(version, VersionState(State.END, error))
+                self._broken.note(version)
+                return False
+        with self._changed:
+            self._serving[version] = _Handle(servable)
+            self._states[version] = VersionState(State.AVAILABLE)
+            # In one step: after a rollback nobody is answered by the newer version any more.
+            old = self._take_out_all_but(wanted)
+        self._tell_unloading(old)
+        self._options.on_available(self.name, servable)
+        self._options.on_changed()
+        return True
+
+    def _warm_up(self, servable: Servable, folder: Path) -> None:
+        begin = time.monotonic()
+        outcome = "OK"
         try:
-            servable = load_servable(folder, version)
-            if self._enable_warmup:
-                warm_up(servable, folder)
-        except Exception as exception:  # noqa: BLE001 - whatever lies in that folder, the other versions go on
-            error = from_exception(exception)
-            log.event(f"{self.name} version {version} failed to load: {error.message}")
-            self._set_state(version, State.END, error)
-            return None
-        return servable
+            warm_up(servable, folder)
+        except Exception as error:
+            outcome = from_exception(error).code.name
+            raise
+        finally:
+            self._options.on_warmed_up(self.name, outcome, time.monotonic() - begin)
 
-    def _replace_by(self, servable: Servable | None) -> None:
-        """Send new requests to `servable`; those under way finish on the version they hold."""
-        with self._lock:
-            old, self._serving = self._serving, _Handle(servable) if servable else None
-            if servable:
-                self._states[servable.version] = VersionState(State.AVAILABLE)
-            if old:
-                self._states[old.servable.version] = VersionState(State.UNLOADING)
-                self._retired.append(old)
-        if servable:
-            self._on_available(servable.version)
+    def _retire_all_but(self, chosen: list[int]) -> None:
+        """Send no new requests to other versions; those under way finish on the version they hold."""
+        with self._changed:
+            old = self._take_out_all_but(chosen)
+        self._tell_unloading(old)
+
+    def _take_out_all_but(self, chosen: list[int]) -> list[int]:
+        """Do so, with the lock held; return the versions that were taken out."""
+        old = sorted(set(self._serving) - set(chosen))
+        for version in old:
+            self._states[version] = VersionState(State.UNLOADING)
+            self._retired.append(self._serving.pop(version))
+        return old
+
+    def _tell_unloading(self, old: list[int]) -> None:
+        for version in old:
+            log.event(f"{self.name} version {version} unloading")
         if old:
-            log.event(f"{self.name} version {old.servable.version} unloading")
+            self._options.on_changed()
 
     def _end_retired(self) -> None:
         """Let go of the retired versions that no request holds any more."""
-        with self._lock:
+        with self._changed:
             ended = [handle.servable.version for handle in self._retired if handle.users == 0]
             self._retired = [handle for handle in self._retired if handle.users > 0]
             for version in ended:
@@ -204,15 +272,15 @@ class Model:
         if ended:
             gc.collect()  # a loaded SavedModel is full of cycles; its variables would stay in memory for long
 
-    def _set_state(self, version: int, state: int, error: StatusError | None = None) -> None:
-        with self._lock:
-            self._states[version] = VersionState(state, error)
+    def _set_state(self, version: int, state: VersionState) -> None:
+        with self._changed:
+            self._states[version] = state
 
     def _complain(self, text: str) -> None:
-        """Log something that every poll will find again, once."""
-        if text != self._complaint:
+        """Log something that every look will find again, once."""
+        if text and text != self._complaint:
             log.event(text)
-            self._complaint = text
+        self._complaint = text
 
 
 def _describe(version: int, state: VersionState) -> str:

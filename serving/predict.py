@@ -11,31 +11,35 @@ from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2
 
+from serving.execute import Caller, Run, run_alone
 from serving.servable import Servable, Signature
-from serving.status import StatusError, from_exception, invalid_argument
+from serving.status import StatusError, invalid_argument
 from serving.tensors import dtype_name, from_proto, to_proto
 
-_DEFAULT_SIGNATURE = "serving_default"
+DEFAULT_SIGNATURE = "serving_default"
+_ANYBODY = Caller()
 
 
-def predict(servable: Servable, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
+def predict(
+    servable: Servable, request: predict_pb2.PredictRequest, run: Run = run_alone, caller: Caller = _ANYBODY
+) -> predict_pb2.PredictResponse:
     """Answer one PredictRequest, whatever model and version it names, by `servable`.
 
     Raises StatusError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs or an output_filter
     that do not fit it, and a model's own error while it runs under that error's code.
     """
-    name = request.model_spec.signature_name or _DEFAULT_SIGNATURE
+    name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = _find_signature(servable, name)
     inputs = _read_inputs(signature.definition, request)
     wanted = _choose_outputs(signature.definition, request)
-    outputs = _run(signature, inputs)
+    outputs = run(servable, name, inputs, wanted, caller)
 
     response = predict_pb2.PredictResponse()
     response.model_spec.name = request.model_spec.name
     response.model_spec.version.value = servable.version
     response.model_spec.signature_name = name
     for alias in wanted:
-        to_proto(outputs[alias], response.outputs[alias])
+        to_proto(outputs[alias].array, outputs[alias].dtype, response.outputs[alias])
     return response
 
 
@@ -117,13 +121,6 @@ def _choose_outputs(definition: meta_graph_pb2.SignatureDef, request: predict_pb
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         chosen.append(alias)
     return chosen or list(definition.outputs)
-
-
-def _run(signature: Signature, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    try:
-        return signature.run(**inputs)
-    except Exception as error:
-        raise from_exception(error) from error
 
 
 def _braced(aliases: Collection[str]) -> str:

@@ -26,6 +26,8 @@ class Signature:
 class Servable:
     """A loaded SavedModel."""
 
+    model: str
+    """Name under which it is served."""
     version: int
     signatures: dict[str, Signature]
     signature_defs: get_model_metadata_pb2.SignatureDefMap
@@ -34,7 +36,7 @@ class Servable:
     """What `tf.saved_model.load` returned; the variables live as long as it does."""
 
 
-def load_servable(folder: Path, version: int) -> Servable:
+def load_servable(folder: Path, model: str, version: int) -> Servable:
     """Load the SavedModel in `folder`: of Keras, of a tf.Module, or written by TensorFlow 1.
 
     Raises whatever TensorFlow raises for a folder that holds no whole SavedModel: OSError, tf.errors.OpError, others.
@@ -44,7 +46,7 @@ def load_servable(folder: Path, version: int) -> Servable:
     signatures = {
         name: Signature(definition=definitions.signature_def[name], run=run) for name, run in root.signatures.items()
     }
-    return Servable(version=version, signatures=signatures, signature_defs=definitions, root=root)
+    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
 
 
 def _read_signature_defs(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:

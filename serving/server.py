@@ -1,14 +1,11 @@
-"""The server's life: listen, load TensorFlow and the model, serve, drain, stop."""
+"""The server's life: listen, start, drain, stop."""
 
 import contextlib
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from exporter.command import UserError, quiet_tensorflow
+from exporter.command import UserError
 
 # Before grpc is imported: it would explain a port in use in four lines of its own, before ours.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -16,38 +13,22 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from serving import log
-from serving.listen import add_tcp_port, add_unix_socket
+from serving.listen import add_tcp_port, add_unix_socket, listen_for_rest
+from serving.model_config import ModelConfig, read_model_config_file
+from serving.settings import Settings
+from serving.start import Start
 from serving.stop import STDIN_EOF, StopRequests
 from serving.versions import check_base_path
-
-if TYPE_CHECKING:
-    from serving.model import Model
 
 _DRAIN_SECONDS = 30.0
 # Whoever would have read the answers is gone.
 _ORPHAN_DRAIN_SECONDS = 0.5
-_FAILED = "failure to start"
-_OPTIONS = [
+# RPCs that may wait for a thread; more are answered RESOURCE_EXHAUSTED.
+_WAITING_RPCS = 1000
+_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.so_reuseport", 0),  # a second server on the port is refused instead of taking half of the connections
-    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What the command line says; flags of the same names."""
-
-    host: str
-    port: int
-    """0: no TCP."""
-    grpc_socket_path: Path | None
-    model_name: str
-    model_base_path: Path
-    file_system_poll_wait_seconds: float
-    grpc_max_threads: int
-    enable_model_warmup: bool
-    exit_on_stdin_eof: bool
 
 
 def serve(settings: Settings) -> None:
@@ -56,23 +37,33 @@ def serve(settings: Settings) -> None:
     Needs the main thread, for signals. Raises UserError for what the user can put right: a base path that cannot be
     served, an address that cannot be listened on.
     """
-    check_base_path(settings.model_base_path)
+    configs = _read_configs(settings)
+    # The user's arguments come last: they overrule ours.
+    options = dict([*_OPTIONS, ("grpc.max_receive_message_length", settings.max_request_bytes)])
+    options.update(settings.grpc_channel_arguments)
     # Listening comes first, so that a port in use is told at once and not after seconds of importing TensorFlow.
-    server = grpc.server(ThreadPoolExecutor(settings.grpc_max_threads, "predict"), options=_OPTIONS)
+    server = grpc.server(
+        ThreadPoolExecutor(settings.grpc_max_threads, "predict"),
+        options=[*options.items()],
+        maximum_concurrent_rpcs=settings.grpc_max_threads + _WAITING_RPCS,
+    )
     addresses = _listen(server, settings)
+    http = listen_for_rest(settings.host, settings.rest_api_port) if settings.rest_api_port else None
+    if http:
+        addresses.append(f"REST on {settings.host}:{settings.rest_api_port}")
 
     stop = StopRequests()
     stop.on_signals()
     if settings.exit_on_stdin_eof:
         stop.on_stdin_eof()
-    start = _Start(server, settings, " and ".join(addresses), stop)
+    start = Start(server, http, settings, configs, " and ".join(addresses), stop)
+    start.start()
     try:
         reason = stop.wait()
         if start.error:
             raise start.error
         log.event(f"draining: {reason}")
-        start.stop_watching()
-        server.stop(_ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS).wait()
+        start.drain(_ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
     finally:
         _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)
     log.event("stopped")
@@ -80,62 +71,18 @@ def serve(settings: Settings) -> None:
     os._exit(0)
 
 
-class _Start(threading.Thread):
-    """Imports TensorFlow, starts the server and the model, while the main thread already waits for requests to stop."""
-
-    def __init__(self, server: grpc.Server, settings: Settings, addresses: str, stop: StopRequests) -> None:
-        super().__init__(name="start", daemon=True)
-        self.error: Exception | None = None
-        self._model: Model | None = None
-        self._server = server
-        self._settings = settings
-        self._addresses = addresses
-        self._stop_requests = stop
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self._run()
-        except ImportError as error:
-            self._fail(UserError(f"TensorFlow cannot be imported: {error}; reinstall 'digits[serve]'"))
-        except Exception as error:  # noqa: BLE001 - the main thread raises it
-            self._fail(error)
-
-    def _run(self) -> None:
-        quiet_tensorflow()
-        from serving.model import Model  # noqa: PLC0415 - imports TensorFlow, which takes seconds
-        from serving.services import add_services  # noqa: PLC0415 - the same
-
-        settings = self._settings
-        model = Model(
-            settings.model_name,
-            settings.model_base_path,
-            poll_wait_seconds=settings.file_system_poll_wait_seconds,
-            enable_warmup=settings.enable_model_warmup,
-            on_available=self._log_available,
-        )
-        add_services(self._server, model)
-        self._server.start()
-        model.start()
-        self._model = model
-
-    def stop_watching(self) -> None:
-        """Load no further versions."""
-        if self._model:
-            self._model.stop()
-
-    def _log_available(self, version: int) -> None:
-        log.event(f"{self._settings.model_name} version {version} AVAILABLE, gRPC on {self._addresses}")
-
-    def _fail(self, error: Exception) -> None:
-        self.error = error
-        self._stop_requests.request(_FAILED)
+def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
+    """Return the models to start with. Raises UserError for a file or base paths that cannot be served."""
+    if not settings.model_config_file:
+        check_base_path(settings.model_base_path)
+        return (ModelConfig(settings.model_name, settings.model_base_path),)
+    return read_model_config_file(settings.model_config_file)
 
 
 def _listen(server: grpc.Server, settings: Settings) -> list[str]:
     addresses = []
     if settings.port:
-        addresses.append(add_tcp_port(server, settings.host, settings.port))
+        addresses.append(add_tcp_port(server, settings.host, settings.port, settings.credentials))
     if settings.grpc_socket_path:
         addresses.append(add_unix_socket(server, settings.grpc_socket_path))
     if not addresses:

@@ -1,10 +1,9 @@
-"""The one error that a gRPC call can end with, and how other errors become it."""
+"""The one error that a call can end with, and how other errors become it. Imports no TensorFlow."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 import grpc
-import tensorflow as tf
 
 Answer = TypeVar("Answer")
 
@@ -30,8 +29,9 @@ def from_exception(error: Exception) -> StatusError:
     """Make the error that tells what happened inside TensorFlow, whose own codes are gRPC's."""
     if isinstance(error, StatusError):
         return error
-    if isinstance(error, tf.errors.OpError):
-        return StatusError(_BY_NUMBER.get(error.error_code, grpc.StatusCode.UNKNOWN), error.message)
+    number = getattr(error, "error_code", None)  # of tf.errors.OpError
+    if isinstance(number, int):
+        return StatusError(_BY_NUMBER.get(number, grpc.StatusCode.UNKNOWN), str(getattr(error, "message", error)))
     code = grpc.StatusCode.NOT_FOUND if isinstance(error, OSError) else grpc.StatusCode.UNKNOWN
     return StatusError(code, str(error) or type(error).__name__)
 

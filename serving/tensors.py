@@ -2,7 +2,6 @@
 
 import math
 
-import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
@@ -70,28 +69,27 @@ def _no_tensor(alias: str) -> StatusError:
     return invalid_argument(f"tensor parsing error: {alias}")
 
 
-def to_proto(tensor: tf.Tensor, proto: tensor_pb2.TensorProto) -> None:
-    """Write an eager tensor into an empty proto, in the `*_val` field of its dtype, as Tensor::AsProtoField does.
+def can_be_sent(dtype: tf.DType) -> bool:
+    """Whether a message can hold values of a dtype here; resources and quantized numbers it cannot."""
+    return dtype in _FIXED_WIDTH or dtype in _HALVES or dtype in _FIELDS
 
-    Raises StatusError UNIMPLEMENTED for dtypes that no field holds here (resources, quantized numbers).
+
+def to_proto(array: np.ndarray, dtype: tf.DType, proto: tensor_pb2.TensorProto) -> None:
+    """Write an array into an empty proto, in the `*_val` field of its dtype, as Tensor::AsProtoField does.
+
+    `dtype` is one that can be sent; an array of dtype object holds bytes.
     """
-    proto.dtype = tensor.dtype.as_datatype_enum
+    proto.dtype = dtype.as_datatype_enum
     proto.tensor_shape.SetInParent()  # a scalar has a shape, too: one without dimensions
-    for size in tensor.shape:
+    for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    if tensor.dtype in _FIXED_WIDTH:
-        field, seen_as = _FIXED_WIDTH[tensor.dtype]
-        _merge_packed(proto, field, np.ascontiguousarray(tensor.numpy()).reshape(-1).view(seen_as))
-    elif tensor.dtype in _HALVES:
-        proto.half_val.extend(np.asarray(tensor.numpy()).reshape(-1).view(np.uint16).tolist())
-    elif tensor.dtype == tf.string:
-        values = tensor.numpy()  # a scalar's is plain bytes
-        proto.string_val.extend([values] if isinstance(values, bytes) else values.ravel().tolist())
-    elif tensor.dtype in _FIELDS:
-        getattr(proto, _FIELDS[tensor.dtype]).extend(np.asarray(tensor.numpy()).ravel().tolist())
+    if dtype in _FIXED_WIDTH:
+        field, seen_as = _FIXED_WIDTH[dtype]
+        _merge_packed(proto, field, np.ascontiguousarray(array).reshape(-1).view(seen_as))
+    elif dtype in _HALVES:
+        proto.half_val.extend(np.ascontiguousarray(array).reshape(-1).view(np.uint16).tolist())
     else:
-        message = f"outputs of type {tensor.dtype.name} cannot be sent"
-        raise StatusError(grpc.StatusCode.UNIMPLEMENTED, message)
+        getattr(proto, _FIELDS[dtype]).extend(array.ravel().tolist())
 
 
 def _merge_packed(proto: tensor_pb2.TensorProto, field: str, values: np.ndarray) -> None:

@@ -16,8 +16,10 @@ from typing import Any
 import grpc
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow_serving.apis import (
     get_model_status_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -119,9 +121,10 @@ class Server:
         *,
         signature: str = "",
         version: int | None = None,
+        label: str = "",
         output_filter: tuple[str, ...] = (),
         name: str = "toy",
-        timeout: float = 30.0,
+        timeout: float | None = 30.0,
     ) -> predict_pb2.PredictResponse:
         """Call Predict; inputs are TensorProtos or whatever makes one."""
         request = predict_pb2.PredictRequest(output_filter=output_filter)
@@ -129,6 +132,8 @@ class Server:
         request.model_spec.signature_name = signature
         if version is not None:
             request.model_spec.version.value = version
+        if label:
+            request.model_spec.version_label = label
         for alias, value in inputs.items():
             proto = value if hasattr(value, "tensor_shape") else tf.make_tensor_proto(value)
             request.inputs[alias].CopyFrom(proto)
@@ -145,6 +150,13 @@ class Server:
             for entry in response.model_version_status
         }
 
+    def reload(self, config: str, timeout: float | None = 30.0) -> tuple[int, str]:
+        """Call HandleReloadConfigRequest with a config in text form; return error code and message."""
+        request = model_management_pb2.ReloadConfigRequest()
+        text_format.Parse(config, request.config)
+        status = self.models.HandleReloadConfigRequest(request, timeout=timeout).status
+        return status.error_code, status.error_message
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal the process; return its exit code."""
         if self.process.poll() is None:
@@ -153,6 +165,16 @@ class Server:
         self._reader.join(timeout=10.0)
         self.channel.close()
         return code
+
+
+def model_entry(name: str, base_path: Path, more: str = "") -> str:
+    """One model of a ModelServerConfig in text form."""
+    return f'config {{ name: "{name}" base_path: "{base_path}" model_platform: "tensorflow" {more} }}'
+
+
+def model_list(*entries: str) -> str:
+    """A ModelServerConfig in text form."""
+    return f"model_config_list {{ {' '.join(entries)} }}"
 
 
 Start = Callable[..., Server]

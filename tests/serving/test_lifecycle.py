@@ -189,7 +189,7 @@ def test_nowhere_to_listen(base_path: Path, run_serve: "RunServe") -> None:
 @pytest.mark.parametrize(
     ("flag", "named"),
     [
-        ("--rest_api_port=8501", "--rest_api_port"),
+        ("--tensorflow_gpu_option=1", "--tensorflow_gpu_option"),
         ("--port=http", "--port"),
         ("--port=70000", "--port"),
         ("--grpc_max_threads=0", "--grpc_max_threads"),

@@ -1,0 +1,1 @@
+"""Dynamic batching: concurrent small requests are merged, run at once, and answered one by one."""

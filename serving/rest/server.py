@@ -1,0 +1,132 @@
+"""HTTP for the REST API and the metrics: an aiohttp server in a thread of its own."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import grpc
+from aiohttp import web
+
+from serving import metrics
+from serving.observe import Call, Observers
+from serving.rest.handler import HTTP_STATUS, Handler, Request, answer_json
+from serving.status import StatusError, from_exception
+
+_JSON = "application/json"
+_LONGEST_DRAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestSettings:
+    """How REST is served."""
+
+    timeout_seconds: float
+    threads: int
+    most_waiting: int
+    """Requests that may wait for a thread; more are answered 429."""
+    max_request_bytes: int
+    metrics_path: str | None
+    metrics_text: Callable[[], bytes]
+
+
+class RestServer:
+    """Serves from `start` to `stop`, in its own thread."""
+
+    def __init__(self, settings: RestSettings, handler: Handler, observers: Observers) -> None:
+        self._settings = settings
+        self._handler = handler
+        self._observers = observers
+        self._pool = ThreadPoolExecutor(settings.threads, "rest")
+        self._under_way = 0  # only the event loop's thread changes it
+        self._loop = asyncio.new_event_loop()
+        self._runner: web.AppRunner | None = None
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
+
+    def start(self, listening: socket.socket) -> None:
+        """Serve who connects to the socket."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(listening), self._loop).result()
+
+    def stop(self, seconds: float = _LONGEST_DRAIN_SECONDS) -> None:
+        """Take no more connections; let requests under way finish, so many seconds at most."""
+        asyncio.run_coroutine_threadsafe(self._stop(seconds), self._loop).result(seconds + 5)
+
+    async def _start(self, listening: socket.socket) -> None:
+        app = web.Application(client_max_size=self._settings.max_request_bytes)
+        if self._settings.metrics_path:
+            app.router.add_get(self._settings.metrics_path, self._metrics)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LONGEST_DRAIN_SECONDS)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+
+    async def _stop(self, seconds: float) -> None:
+        if self._runner:
+            try:
+                await asyncio.wait_for(self._runner.cleanup(), seconds)
+            except TimeoutError:
+                return
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        text = await self._loop.run_in_executor(None, self._settings.metrics_text)
+        return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    async def _answer(self, http: web.Request) -> web.Response:
+        call = Call("REST", "", http.remote or "")
+        try:
+            body = await self._in_time(http, call)
+        except StatusError as error:
+            return self._refuse(call, error, HTTP_STATUS[error.code])
+        except web.HTTPRequestEntityTooLarge:
+            text = "the request is larger than --max_request_bytes"
+            return self._refuse(call, StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, text), 413)
+        except asyncio.CancelledError:  # the caller hung up
+            call.end(self._observers, grpc.StatusCode.CANCELLED)
+            raise
+        call.end(self._observers)
+        return web.Response(body=body, content_type=_JSON)
+
+    def _refuse(self, call: Call, error: StatusError, status: int) -> web.Response:
+        call.end(self._observers, error.code)
+        return web.Response(body=answer_json(error), status=status, content_type=_JSON)
+
+    async def _in_time(self, http: web.Request, call: Call) -> bytes:
+        """Answer in a thread of the pool, or raise StatusError if that takes too long or too many wait already."""
+        settings = self._settings
+        deadline = time.monotonic() + settings.timeout_seconds
+        content = await http.read()
+        if self._under_way >= settings.threads + settings.most_waiting:
+            raise StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests wait; try again later")
+        abandoned = threading.Event()
+        request = Request(http.method, unquote(http.raw_path.partition("?")[0]), content, deadline, _not(abandoned))
+        self._under_way += 1
+        work = self._loop.run_in_executor(self._pool, self._work, request, call, abandoned)
+        work.add_done_callback(self._one_less)
+        try:
+            return await asyncio.wait_for(asyncio.shield(work), settings.timeout_seconds)
+        except TimeoutError:
+            raise StatusError(grpc.StatusCode.DEADLINE_EXCEEDED, "Timed out waiting for notification") from None
+        finally:
+            abandoned.set()
+
+    def _work(self, request: Request, call: Call, abandoned: threading.Event) -> bytes:
+        if abandoned.is_set():  # it gave up while it waited for a thread
+            raise StatusError(grpc.StatusCode.CANCELLED, "the caller is gone")
+        try:
+            return self._handler.handle(request, call)
+        except Exception as error:
+            raise from_exception(error) from error
+
+    def _one_less(self, work: "asyncio.Future[bytes]") -> None:
+        self._under_way -= 1
+        if not work.cancelled():
+            work.exception()  # heard of by whoever still waits
+
+
+def _not(event: threading.Event) -> Callable[[], bool]:
+    return lambda: not event.is_set()

@@ -1,0 +1,211 @@
+"""Everything behind the ports, put together in a thread: TensorFlow is imported, services are added, models loaded."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+
+from exporter.command import UserError, quiet_tensorflow
+from serving import log
+from serving.access_log import AccessLog
+from serving.model_config import ModelConfig
+from serving.observe import Observers, UnderWay
+from serving.settings import Settings
+from serving.status import StatusError
+from serving.stop import StopRequests
+
+if TYPE_CHECKING:
+    from serving.config_watch import ConfigWatch
+    from serving.execute import Caller, Inputs, Outputs, Run
+    from serving.health import Health
+    from serving.metrics import Metrics
+    from serving.model import LoadOptions
+    from serving.models import Models
+    from serving.rest.server import RestServer
+    from serving.servable import Servable
+
+FAILED = "failure to start"
+# REST requests that may wait for a thread.
+_WAITING_REQUESTS = 1000
+_LOOK_SECONDS = 0.05
+_QUIET_LOOKS = 3
+
+
+class Start(threading.Thread):
+    """Starts the server and its models, while the main thread already waits for requests to stop.
+
+    `http` listens for REST already; None: there is none. `addresses` is for the log.
+    """
+
+    def __init__(
+        self,
+        server: grpc.Server,
+        http: socket.socket | None,
+        settings: Settings,
+        configs: Sequence[ModelConfig],
+        addresses: str,
+        stop: StopRequests,
+    ) -> None:
+        super().__init__(name="start", daemon=True)
+        self.error: Exception | None = None
+        self._server = server
+        self._http = http
+        self._settings = settings
+        self._configs = configs
+        self._addresses = addresses
+        self._stop_requests = stop
+        self._models: Models | None = None
+        self._config_watch: ConfigWatch | None = None
+        self._health: Health | None = None
+        self._rest: RestServer | None = None
+        self._metrics: Metrics | None = None
+        self._under_way = UnderWay()
+        self._draining = False
+
+    def run(self) -> None:
+        """Start everything; on failure keep `error` and ask the main thread to stop."""
+        try:
+            self._run()
+        except ImportError as error:
+            self._fail(UserError(f"TensorFlow cannot be imported: {error}; reinstall 'digits[serve]'"))
+        except Exception as error:  # noqa: BLE001 - the main thread raises it
+            self._fail(error)
+
+    def _run(self) -> None:
+        quiet_tensorflow()
+        # These import TensorFlow, which takes seconds.
+        from serving.health import Health  # noqa: PLC0415 - the same
+        from serving.metrics import Metrics  # noqa: PLC0415 - the same
+        from serving.models import Models  # noqa: PLC0415 - the same
+        from serving.services import add_services  # noqa: PLC0415 - the same
+
+        settings = self._settings
+        _set_parallelism(settings.tensorflow_session_parallelism)
+        if settings.metrics_path:
+            self._metrics = Metrics()
+        self._models = models = Models(
+            self._load_options(),
+            allow_version_labels_for_unavailable_models=settings.allow_version_labels_for_unavailable_models,
+        )
+        observers: Observers = [self._metrics] if self._metrics else []
+        if settings.access_log:
+            observers.append(AccessLog(settings.access_log))
+        if self._metrics:
+            self._metrics.watch(models)
+        run = self._make_run()
+        self._health = Health(self._server)
+        add_services(self._server, models, run, observers, self._under_way)
+        self._server.start()
+        if self._http:
+            self._rest = self._start_rest(self._http, models, run, observers)
+        try:
+            models.configure(self._configs)
+        except StatusError as error:
+            raise UserError(f"--model_config_file {settings.model_config_file}: {error.message}") from None
+        self._watch_config(models)
+
+    def drain(self, seconds: float) -> None:
+        """Turn health off, load nothing more, and let what is under way finish, so many seconds at most."""
+        self._draining = True
+        if self._health:
+            self._health.shut_down()
+        if self._config_watch:
+            self._config_watch.stop()
+        if self._models:
+            self._models.stop()
+        stopped = self._server.stop(seconds)
+        if self._rest:
+            self._rest.stop(seconds)
+        quiet = 0
+        # Those who watch the health service would keep their calls open for ever: only requests are waited for.
+        while quiet < _QUIET_LOOKS and not stopped.wait(_LOOK_SECONDS):
+            quiet = 0 if self._under_way.any() else quiet + 1
+        self._server.stop(_LOOK_SECONDS).wait()
+
+    def _load_options(self) -> "LoadOptions":
+        from serving.model import LoadOptions  # noqa: PLC0415 - imports TensorFlow
+
+        settings = self._settings
+        return LoadOptions(
+            file_system_poll_wait_seconds=settings.file_system_poll_wait_seconds,
+            enable_model_warmup=settings.enable_model_warmup,
+            max_num_load_retries=settings.max_num_load_retries,
+            load_retry_interval_micros=settings.load_retry_interval_micros,
+            num_load_threads=threading.BoundedSemaphore(settings.num_load_threads),
+            on_available=self._log_available,
+            on_changed=self._update_health,
+            on_warmed_up=self._metrics.warmed_up if self._metrics else lambda *_: None,
+        )
+
+    def _make_run(self) -> "Run":
+        from serving.batching.scheduler import BatchScheduler  # noqa: PLC0415 - imports TensorFlow
+        from serving.execute import run_alone  # noqa: PLC0415 - the same
+
+        metrics = self._metrics
+        if self._settings.batching:
+            return BatchScheduler(self._settings.batching, metrics.batched if metrics else lambda *_: None)
+        return _timed(run_alone, metrics.ran) if metrics else run_alone
+
+    def _start_rest(self, http: socket.socket, models: "Models", run: "Run", observers: Observers) -> "RestServer":
+        from serving.rest.handler import Handler  # noqa: PLC0415 - imports TensorFlow
+        from serving.rest.server import RestServer, RestSettings  # noqa: PLC0415 - the same
+
+        settings = self._settings
+        rest = RestServer(
+            RestSettings(
+                timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
+                threads=settings.rest_api_num_threads,
+                most_waiting=_WAITING_REQUESTS,
+                max_request_bytes=settings.max_request_bytes,
+                metrics_path=settings.metrics_path,
+                metrics_text=self._metrics.text if self._metrics else lambda: b"",
+            ),
+            Handler(models, run),
+            observers,
+        )
+        rest.start(http)
+        return rest
+
+    def _watch_config(self, models: "Models") -> None:
+        from serving.config_watch import ConfigWatch  # noqa: PLC0415 - imports TensorFlow
+
+        path, seconds = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
+        if path and seconds:
+            self._config_watch = ConfigWatch(path, models, self._configs, poll_wait_seconds=seconds)
+            self._config_watch.start()
+
+    def _log_available(self, name: str, servable: "Servable") -> None:
+        log.event(f"{name} version {servable.version} AVAILABLE, gRPC on {self._addresses}")
+
+    def _update_health(self) -> None:
+        if self._models and self._health and not self._draining:
+            self._health.set_ready(ready=self._models.are_ready())
+
+    def _fail(self, error: Exception) -> None:
+        self.error = error
+        self._stop_requests.request(FAILED)
+
+
+def _set_parallelism(threads: int) -> None:
+    """Let TensorFlow compute with so many threads; 0: as many as it likes."""
+    if threads:
+        import tensorflow as tf  # noqa: PLC0415 - takes seconds
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def _timed(run: "Run", note: Callable[[str, float], None]) -> "Run":
+    """Measure each execution."""
+
+    def timed(servable: "Servable", name: str, inputs: "Inputs", wanted: Sequence[str], caller: "Caller") -> "Outputs":
+        begin = time.monotonic()
+        try:
+            return run(servable, name, inputs, wanted, caller)
+        finally:
+            note(servable.model, time.monotonic() - begin)
+
+    return timed
