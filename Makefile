@@ -12,7 +12,7 @@ demo: .venv/serve.installed
 
 # The second: lint, types and tests.
 test: .venv/dev.installed check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The images and compose.yaml, by a real container engine; some minutes.
 test-containers: .venv/dev.installed

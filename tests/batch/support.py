@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -174,7 +175,8 @@ class CuttingProxy:
             threading.Thread(target=self._forward, args=(near, lifetime), daemon=True).start()
 
     def _forward(self, near: socket.socket, lifetime: int) -> None:
-        with near, socket.create_connection(("127.0.0.1", self._port)) as far:
+        # Either end may hang up at any time, and the server may be gone before its clients are.
+        with suppress(OSError), near, socket.create_connection(("127.0.0.1", self._port)) as far:
             other = {near: far, far: near}
             while lifetime > 0:
                 for source in select.select([near, far], [], [])[0]:
