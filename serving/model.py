@@ -214,8 +214,9 @@ class Model:
                     self._warm_up(servable, folder)
             except Exception as exception:  # noqa: BLE001 - whatever lies in that folder, the other versions go on
                 error = from_exception(exception)
-                log.event(f"{self.name} version {version} failed to load: {error.message}")
+                # Before it is told, so that whoever reads the log and asks is not told otherwise.
                 self._set_state(version, VersionState(State.END, error))
+                log.event(f"{self.name} version {version} failed to load: {error.message}")
                 self._broken.note(version)
                 return False
         with self._changed:
