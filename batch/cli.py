@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from batch.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.window import DEFAULT_IN_FLIGHT
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -24,13 +26,11 @@ if TYPE_CHECKING:
     from batch.engine import Listener
     from batch.job import Job
     from batch.summary import Summary
-    from batch.walk import Skipped
 
 EXIT_SOME_ERRORS = 1
 EXIT_NOT_FINISHED = 3
 EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
-_STANDARD = "-"
 
 # Panels of --help.
 _INPUT, _OUTPUT, _SERVER, _PACE, _CHECKS = "What is read", "What is written", "Who is asked", "How", "How good it is"
@@ -176,7 +176,7 @@ def predict(
         typer.Option(
             "--in-flight",
             min=1,
-            help="Requests under way; without it 8 for each server, fewer while it is overloaded.",
+            help=f"Requests under way; without it {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
             rich_help_panel=_PACE,
         ),
     ] = None,
@@ -224,11 +224,10 @@ def predict(
     3 could not finish; 130 interrupted. After 3 and 130 the same command goes on where it stopped.
     """
     from batch.job import Job
-    from batch.output import Form
+    from batch.output import STANDARD_OUTPUT, Form
     from batch.security import read_security
     from batch.summary import ErrorLimit
     from batch.tensors import Target
-    from batch.walk import Walk
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -237,8 +236,8 @@ def predict(
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
     job = Job(
-        walk=Walk(tuple(paths or ()), tuple(glob or ("*.png",)), recursive),
-        out=Path(out or _STANDARD),
+        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive),
+        out=STANDARD_OUTPUT if out is None else Path(out),
         servers=tuple(server or ()),
         security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
         target=Target(model, signature, model_version, model_label),
@@ -278,12 +277,12 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.display import print_notice, progress
     from batch.endpoint import ServerError
     from batch.job import run_job
+    from batch.output import STANDARD_OUTPUT
     from batch.paths import PathList
     from batch.truth import check_truth, read_truth
-    from batch.walk import STANDARD_INPUT, Skipped, count, walk
 
     errors = Console(stderr=True)
-    streams = str(job.out) == _STANDARD
+    streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
     tally = None if truth is None else Tally(read_truth(truth, job.out))
     is_listed = STANDARD_INPUT in job.walk.paths
@@ -316,7 +315,7 @@ def _conclude(
     terminal: "Console",
     job: "Job",
     found: "Summary",
-    skipped: "Skipped",
+    skipped: Skipped,
     tally: "Tally | None",
     report: Path | None,
     summary: Path | None,
@@ -354,7 +353,7 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     require_extra("train", "matplotlib", "PIL", "numpy")
     from batch.report import prepare
 
-    prepare(folder, [path for path in job.walk.paths if path != _STANDARD], job.out)
+    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT], job.out)
 
 
 def _write_report(folder: Path, tally: "Tally", out: Path) -> str:
@@ -370,7 +369,7 @@ def _write_report(folder: Path, tally: "Tally", out: Path) -> str:
         _stop(f"interrupted; {out} is complete, its report is not", EXIT_INTERRUPTED)
 
 
-def _exit_code(summary: "Summary", skipped: "Skipped") -> int:
+def _exit_code(summary: "Summary", skipped: Skipped) -> int:
     return EXIT_SOME_ERRORS if summary.errors or skipped.folders else 0
 
 

@@ -277,7 +277,7 @@ class Engine:
         """Halve a request that is refused for one of its images, until that image alone carries the error."""
         is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
-            raise refusal_of_request(part.replica.address, error)
+            raise _refusal_of_request(part.replica.address, error)
         if not flight.is_probed:
             self._probe(part.replica, error)
             flight.is_probed = True
@@ -305,7 +305,7 @@ class Engine:
         try:
             self._answer(self._send([0], [probe()]), time.monotonic())
         except grpc.RpcError:
-            raise refusal_of_request(replica.address, error) from None
+            raise _refusal_of_request(replica.address, error) from None
 
     def _check_version(self, answers: list[Answer]) -> None:
         wanted = str(self._target.version)
@@ -370,6 +370,6 @@ def _may_pass(error: grpc.RpcError) -> bool:
     return error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and any(cut in details for cut in _CUT)
 
 
-def refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:
+def _refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:
     """A fault in the middle of a run, whoever's it is: what is done is kept."""
     return ServerError(str(refusal(address, error)))

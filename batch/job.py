@@ -13,12 +13,10 @@ from batch.security import Security
 from batch.server import find_server
 from batch.summary import ErrorLimit, Summary
 from batch.tensors import Target
-from batch.walk import Skipped, Walk, cut, walk
+from batch.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, Skipped, Walk, cut, walk
 from batch.window import DEFAULT_IN_FLIGHT, Window
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
-
-DEFAULT_BATCH_SIZE = 512
 
 Notify = Callable[[str], None]
 
@@ -188,7 +186,7 @@ class _Run:
 
 
 def _named(what: Walk) -> str:
-    return ", ".join("standard input" if path == "-" else path for path in what.paths)
+    return ", ".join("standard input" if path == STANDARD_INPUT else path for path in what.paths)
 
 
 def _instead(skipped: Skipped) -> str:

@@ -18,11 +18,16 @@ from exporter.command import UserError
 STANDARD_INPUT = "-"
 """The argument that stands for a list of paths on standard input."""
 
+PNGS = ("*.png",)
+"""Names that are taken in folders unless others are asked for."""
+
+DEFAULT_BATCH_SIZE = 512
+"""Images in one request: enough to keep a server busy, few enough for its memory."""
+
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Encoded images in one request; a larger image travels alone."""
 
 _OTHER_IMAGES = (b".jpg", b".jpeg", b".gif", b".bmp", b".tif", b".tiff", b".webp", b".heic", b".avif", b".pnm")
-_PNG = "*.png"
 
 Identity = tuple[int, int]
 """Device and inode of a folder."""
@@ -47,7 +52,7 @@ class Walk:
     """
 
     paths: tuple[str, ...]
-    globs: tuple[str, ...] = (_PNG,)
+    globs: tuple[str, ...] = PNGS
     recursive: bool = True
 
     def check(self) -> None:

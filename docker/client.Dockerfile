@@ -4,11 +4,12 @@
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
+ENV PIP_CACHE_DIR=/var/cache/pip
 WORKDIR /build
 RUN python -m venv --without-pip /opt/digits
 # The dependencies have a layer of their own, which stays until they change.
 COPY pyproject.toml constraints.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
       > dependencies.txt \
  && python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --requirement dependencies.txt
@@ -18,7 +19,7 @@ COPY exporter exporter
 COPY trainer trainer
 # Without the shipped model, which only a server needs.
 COPY serving/*.py serving/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --no-deps .
 
 FROM ${PYTHON}

@@ -4,11 +4,12 @@
 ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS build
+ENV PIP_CACHE_DIR=/var/cache/pip
 WORKDIR /build
 RUN python -m venv --without-pip /opt/digits
 # The dependencies, TensorFlow among them, have a layer of their own, which stays until they change.
 COPY pyproject.toml constraints.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['dependencies'], *project['optional-dependencies']['serve'], sep='\n')" \
       > dependencies.txt \
@@ -18,7 +19,7 @@ COPY batch batch
 COPY exporter exporter
 COPY trainer trainer
 COPY serving serving
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --no-deps .
 
 FROM ${PYTHON}

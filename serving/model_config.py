@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
-from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from exporter.command import UserError
+from serving.config_file import read_config_file
 from serving.status import StatusError, invalid_argument
 
 _PLATFORM = "tensorflow"
@@ -45,15 +45,7 @@ def read_model_config_file(path: Path) -> tuple[ModelConfig, ...]:
 
     Raises UserError if it cannot be read, is no such message, or asks for what StatusError is raised for below.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UserError(f"--model_config_file {path}: {reason}; name a file that can be read") from None
-    try:
-        message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except text_format.ParseError as error:
-        raise UserError(f"--model_config_file: Invalid protobuf file: '{path}': {error}") from None
+    message = read_config_file(path, "--model_config_file", model_server_config_pb2.ModelServerConfig())
     try:
         return from_message(message)
     except StatusError as error:
