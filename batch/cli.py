@@ -4,6 +4,7 @@ Imports nothing slow on top: `--help` should answer at once.
 """
 
 import contextlib
+import gc
 import os
 import sys
 from functools import partial
@@ -381,7 +382,21 @@ def _stop(text: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command."""
-    run("digits-batch", app)
+    # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a short run 50 ms.
+    gc.set_threshold(100_000)
+    try:
+        run("digits-batch", app)
+    except SystemExit as done:
+        _leave(done)
+        raise
+
+
+def _leave(done: SystemExit) -> None:
+    """End the process at once: Python takes 30 ms to take itself apart, and everything is closed and synced by now."""
+    with contextlib.suppress(OSError):  # a broken pipe or a full disk is Python's to tell
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(done.code if isinstance(done.code, int) else done.code is not None)
 
 
 if __name__ == "__main__":

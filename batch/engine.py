@@ -18,6 +18,7 @@ import grpc
 from batch import wire_pb2 as wire
 from batch.answers import Answer, fault, read_answers
 from batch.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.journal import Journal
 from batch.probe import probe
 from batch.summary import ErrorLimit, Summary
 from batch.tensors import AnswerError, Target, predict_request
@@ -58,19 +59,6 @@ class Listener(Protocol):
         """Forget what was told: the run begins again."""
 
 
-class Log(Protocol):
-    """Where answers are written down: a journal, or standard output."""
-
-    def done(self, number: int, files: list[File]) -> list[Answer] | None:
-        """The answers that a request has already, if its files are unchanged."""
-
-    def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
-        """Write down the answers of a request."""
-
-    def start_over(self) -> None:
-        """Forget all answers."""
-
-
 class VersionSwappedError(Exception):
     """The version that a run was to keep to is gone; `newest` has taken its place."""
 
@@ -101,6 +89,8 @@ class _Flight:
     answers: dict[int, Answer]
     """By place; first of the files that cannot be sent."""
     parts: deque[_Part]
+    is_resumed: bool = False
+    """Whether the journal has the answers already."""
     since: float = field(default_factory=time.monotonic)
     is_probed: bool = False
 
@@ -121,7 +111,7 @@ class Policy:
 
 
 class Engine:
-    """Sends requests to an endpoint and writes their answers down.
+    """Sends requests to an endpoint and hands on their answers.
 
     Args:
         endpoint: where they go.
@@ -156,38 +146,30 @@ class Engine:
         self._is_outage_told = False
         self.summary = Summary()
 
-    def run(self, batches: Iterable[list[File]], log: Log) -> int:
-        """Ask for every batch that the log does not have.
-
-        Returns:
-            How many requests the walk makes.
+    def run(self, batches: Iterable[list[File]], journal: Journal | None) -> None:
+        """Ask for every batch that the journal does not have, and write down there what is answered.
 
         Raises:
-            ServerError: the server failed for too long, or refused, or there are too many errors; the log keeps what
-                was answered.
+            ServerError: the server failed for too long, or refused, or there are too many errors; the journal keeps
+                what was answered.
             VersionSwappedError: with `keep_version`, that version is gone.
-            OSError: the log cannot be written.
+            OSError: the journal, or what a listener writes, cannot be written.
         """
-        requests = 0
         try:
             for number, files in enumerate(batches):
-                requests = number + 1
-                done = log.done(number, files)
-                if done is not None:
-                    self._check_version(done)
-                    self.summary.resumed += len(files)
-                    self._count(files, done)
-                    continue
                 while len(self._flights) >= self._window.size:
-                    self._land(log)
-                self._take_off(number, files)
+                    self._land(journal)
+                done = None if journal is None else journal.done(number, files)
+                if done is None:
+                    self._take_off(number, files)
+                else:
+                    self._flights.append(_Flight(number, files, dict(enumerate(done)), deque(), is_resumed=True))
             while self._flights:
-                self._land(log)
+                self._land(journal)
         finally:
             for flight in self._flights:
                 for part in flight.parts:
                     part.future.cancel()
-        return requests
 
     def _take_off(self, number: int, files: list[File]) -> None:
         flight = _Flight(number, files, {}, deque())
@@ -205,8 +187,8 @@ class Engine:
             flight.parts.append(self._send(places, images))
         self._flights.append(flight)
 
-    def _land(self, log: Log) -> None:
-        """Take the answers of the oldest request, and write them down."""
+    def _land(self, journal: Journal | None) -> None:
+        """Take the answers of the oldest request, write them down and hand them on."""
         flight = self._flights[0]
         while flight.parts:
             part = flight.parts[0]
@@ -224,7 +206,10 @@ class Engine:
         answers = [flight.answers[place] for place in range(len(flight.files))]
         self._check_version(answers)
         self._flights.popleft()
-        log.append(flight.number, flight.files, answers)
+        if flight.is_resumed:
+            self.summary.resumed += len(flight.files)
+        elif journal is not None:
+            journal.append(flight.number, flight.files, answers)
         self._count(flight.files, answers)
 
     def _send(self, places: list[int], images: list[bytes]) -> _Part:

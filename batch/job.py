@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batch.endpoint import Endpoint, Offer, ServerError
-from batch.engine import Engine, Listener, Log, Policy, VersionSwappedError
-from batch.journal import Journal
-from batch.output import STANDARD_OUTPUT, Form, Stream, refuse_to_overwrite, write_whole, writer
+from batch.engine import Engine, Listener, Policy, VersionSwappedError
+from batch.journal import Journal, journal_of
+from batch.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
 from batch.security import Security
 from batch.server import find_server
 from batch.summary import ErrorLimit, Summary
@@ -100,20 +100,30 @@ def run_job(
             raise UserError("--one-version may have to start over, which --out - cannot: name a file")
         stream = Stream(job.form)
         try:
-            return _Run(job, stream, notify, listeners, listed).ask_all()[:2]
+            return _Run(job, None, notify, (stream, *listeners), listed).ask_all()
         finally:
             stream.close()
-    writer(job.out)
-    if not job.force:
+    check_output(job.out)
+    if not job.force and (job.fresh or not journal_of(job.out).exists()):
         refuse_to_overwrite(job.out)
     journal = Journal(job.out, job.settings(), fresh=job.fresh)
     try:
-        summary, skipped, requests = _Run(job, journal, notify, listeners, listed).ask_all()
-        write_whole(job.out, journal.rows(requests), job.form, force=job.force)
+        # A run that was killed when all was done but the clearing away is done again, which takes no request.
+        force = job.force or journal.has_written_output()
+        if not force:
+            refuse_to_overwrite(job.out)
+        output = Output(job.out, job.form)
+        try:
+            found = _Run(job, journal, notify, (output, *listeners), listed).ask_all()
+            journal.append_inode(output.sync())
+            output.take_place(force=force)
+        finally:
+            output.discard()
         journal.remove()
+        sync_folder(job.out.parent)
     finally:
         journal.close()
-    return summary, skipped
+    return found
 
 
 def check_server(job: Job, notify: Notify = lambda _: None) -> str:
@@ -137,13 +147,13 @@ class _Run:
     """What the steps of one run share."""
 
     job: Job
-    log: Log
+    journal: Journal | None
     notify: Notify
     listeners: tuple[Listener, ...]
     listed: Iterable[str]
 
-    def ask_all(self) -> tuple[Summary, Skipped, int]:
-        """Ask for every file; also returns how many requests there are."""
+    def ask_all(self) -> tuple[Summary, Skipped]:
+        """Ask for every file."""
         job = self.job
         with find_server(job.servers, job.security, job.target, job.timeout, self.notify) as endpoint:
             offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
@@ -155,7 +165,8 @@ class _Run:
             except VersionSwappedError as swap:
                 self.notify(f"not all rows can come from one version: starting over on version {swap.newest}")
                 version = swap.newest
-            self.log.start_over()
+            if self.journal is not None:
+                self.journal.start_over()
             for listener in self.listeners:
                 listener.start_over()
             try:
@@ -166,7 +177,7 @@ class _Run:
                     "in one run"
                 ) from None
 
-    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer) -> tuple[Summary, Skipped, int]:
+    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer) -> tuple[Summary, Skipped]:
         job = self.job
         most = DEFAULT_IN_FLIGHT * len(endpoint.replicas) if job.in_flight is None else job.in_flight
         engine = Engine(
@@ -180,9 +191,9 @@ class _Run:
         )
         skipped = Skipped()
         started = time.monotonic()
-        requests = engine.run(cut(walk(job.walk, skipped, self.listed), job.batch_size), self.log)
+        engine.run(cut(walk(job.walk, skipped, self.listed), job.batch_size), self.journal)
         engine.summary.seconds = time.monotonic() - started
-        return engine.summary, skipped, requests
+        return engine.summary, skipped
 
 
 def _named(what: Walk) -> str:

@@ -2,7 +2,8 @@
 
 `OUT.part` is JSON Lines: who holds it, in a line of fixed length; a header that says what was asked of whom; then a
 line per answered request, flushed as it comes: the request's number in the walk, and for each of its files path, size,
-modification time and answer. A torn last line is cut off. A request that is asked again has a later line, which counts.
+modification time and answer; last, just before the output takes its place, that file's inode. A torn last line is cut
+off. A request that is asked again has a later line, which counts.
 """
 
 import fcntl
@@ -10,7 +11,6 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from exporter.command import UserError
 _FORMAT = 2
 _HOLDER_BYTES = 160
 _HOLDER_START = b'{"process": '
+_INODE_START = b'{"inode": '
+
+
+def journal_of(out: Path) -> Path:
+    """Where the journal of an output is."""
+    return out.with_name(out.name + ".part")
 
 
 class Journal:
@@ -38,9 +44,10 @@ class Journal:
 
     def __init__(self, out: Path, settings: dict[str, Any], *, fresh: bool) -> None:
         self.out = out
-        self.path = out.with_name(out.name + ".part")
-        # Where the latest line of each request begins: a few bytes for hundreds of files.
+        self.path = journal_of(out)
+        # Where the latest line of each request of an earlier run begins: a few bytes for hundreds of files.
         self._offsets: dict[int, int] = {}
+        self._inode: int | None = None
         self._file = self._open_locked()
         self._header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
         try:
@@ -89,7 +96,8 @@ class Journal:
         for line in self._file:
             number = _number(line)
             if number is None:
-                # Torn, or by a crash of the whole machine worse than that: what follows is asked again.
+                # The output's inode; or torn, or by a crash of the whole machine worse than that: asked again then.
+                self._inode = _inode(line)
                 break
             self._offsets[number] = offset
             offset += len(line)
@@ -122,17 +130,23 @@ class Journal:
     def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
         """Write down an answered request. Raises OSError if the disk is full; nothing before it is lost then."""
         rows = [(file.path, file.size, file.mtime_ns, *answer) for file, answer in zip(files, answers, strict=True)]
-        line = json.dumps([number, rows], separators=(",", ":")).encode() + b"\n"
-        offset = self._file.seek(0, os.SEEK_END)
-        self._file.write(line)
-        self._file.flush()
-        self._offsets[number] = offset
+        self._append(json.dumps([number, rows], separators=(",", ":")).encode())
 
-    def rows(self, requests: int) -> Iterator[tuple[str, Answer]]:
-        """Paths and answers of the first so many requests, in the order of the walk."""
-        for number in range(requests):
-            for row in self._rows(number):
-                yield row[0], _answer(row)
+    def append_inode(self, inode: int) -> None:
+        """Write down that the file of this inode is about to become the output. Raises OSError if the disk is full."""
+        self._append(_INODE_START + str(inode).encode() + b"}")
+
+    def has_written_output(self) -> bool:
+        """Whether the output in its place is what this journal's run was killed at the end of writing."""
+        try:
+            return self._inode == self.out.stat().st_ino
+        except OSError:
+            return False
+
+    def _append(self, line: bytes) -> None:
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(line + b"\n")
+        self._file.flush()
 
     def _rows(self, number: int) -> list[list[Any]]:
         """Path, size, modification time, and the fields of the answer, of each file of a request."""
@@ -161,6 +175,12 @@ def _number(line: bytes) -> int | None:
     if not (line.startswith(b"[") and line.endswith(b"]]]\n")):
         return None
     digits = line[1 : line.find(b",")]
+    return int(digits) if digits.isdigit() else None
+
+
+def _inode(line: bytes) -> int | None:
+    """The inode of a line that tells one, None of another."""
+    digits = line.removeprefix(_INODE_START).removesuffix(b"}\n")
     return int(digits) if digits.isdigit() else None
 
 

@@ -19,11 +19,10 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from batch.answers import Answer
 from batch.walk import File
@@ -34,10 +33,7 @@ STANDARD_OUTPUT = Path("-")
 COLUMNS = ("path", "digit", "confidence", "error", "model_version")
 REVIEW = "review"
 PROBABILITIES = "probabilities"
-_ROW_GROUP = 65536  # rows of Parquet in memory
-
-Row = tuple[str, Answer]
-"""A file's path and its answer."""
+_ROW_GROUP = 65536  # rows of Parquet in memory, and a request's more
 
 
 @dataclass(frozen=True)
@@ -57,42 +53,13 @@ class Form:
         return bool(answer.error) or float(answer.confidence) < (self.min_confidence or 0)
 
 
-Write = Callable[[Path, Iterable[Row], Form], None]
-
-
-def writer(out: Path) -> Write:
-    """What writes the form that an output's ending names.
-
-    Raises:
-        UserError: there is no such form, or its extra is not installed.
-    """
+def check_output(out: Path) -> None:
+    """Raise UserError if an output's ending names no form of a table, or one whose extra is not installed."""
     ending = out.suffix.lower()
-    if ending not in _WRITERS:
-        raise UserError(f"--out {out}: the ending says the form of the table; choose {', '.join(_WRITERS)}")
+    if ending not in _TABLES:
+        raise UserError(f"--out {out}: the ending says the form of the table; choose {', '.join(_TABLES)}")
     if ending == ".parquet":
         require_extra("parquet", "pyarrow")
-    return _WRITERS[ending]
-
-
-def write_whole(out: Path, rows: Iterable[Row], form: Form, *, force: bool) -> None:
-    """Write a table to a temporary file beside its place, sync it, and rename it.
-
-    Raises:
-        UserError: something stands in its place since the run began, and must not be overwritten.
-        OSError: the disk is full.
-    """
-    # One name, as the journal's lock lets only one run write it: what a killed run left is written over.
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
-        writer(out)(temporary, rows, form)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if not force:
-            refuse_to_overwrite(out)
-        temporary.replace(out)
-        _sync_folder(out.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def refuse_to_overwrite(out: Path) -> None:
@@ -101,8 +68,57 @@ def refuse_to_overwrite(out: Path) -> None:
         raise UserError(f"{out} is there already; add --force to write it anew, or choose another --out")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last; file systems that cannot do that for folders are left to themselves."""
+class Output:
+    """A table that is written as the answers come, to a temporary file beside its place until it is whole.
+
+    Args:
+        out: its place; its ending names a form, as `check_output` sees to.
+        form: its columns.
+
+    Raises OSError, as all its methods do, if the disk is full.
+    """
+
+    def __init__(self, out: Path, form: Form) -> None:
+        self._out = out
+        self._form = form
+        # One name, as the journal's lock lets only one run write it: what a killed run left is written over.
+        self._temporary = out.with_name(f".{out.name}.tmp")
+        self._table = self._open()
+
+    def _open(self) -> "_Table":
+        return _TABLES[self._out.suffix.lower()](self._temporary, self._form)
+
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        """Write the rows of a request."""
+        self._table.add(files, answers)
+
+    def start_over(self) -> None:
+        """Throw the rows away."""
+        self._table.close()
+        self._table = self._open()
+
+    def sync(self) -> int:
+        """Finish the temporary file, make it last, and return its inode."""
+        self._table.close()
+        with self._temporary.open("rb") as file:
+            os.fsync(file.fileno())
+            return os.fstat(file.fileno()).st_ino
+
+    def take_place(self, *, force: bool) -> None:
+        """Rename the finished file. Raises UserError if something stands in its place and must not be overwritten."""
+        if not force:
+            refuse_to_overwrite(self._out)
+        self._temporary.replace(self._out)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it has not taken its place."""
+        with contextlib.suppress(OSError):  # rows that a full disk does not take any more
+            self._table.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals last; file systems that cannot do that for folders are left to themselves."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -112,23 +128,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 class Stream:
-    """A table on standard output, each request's rows as they come: takes a journal's place where there is none."""
+    """A table on standard output, each request's rows as they come. Raises OSError if nobody reads them any more."""
 
     def __init__(self, form: Form) -> None:
         # A descriptor of its own, that fails when it is written and not when Python ends.
-        self._file = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", errors="surrogateescape", newline="")
-        self._form = form
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(_csv_header(form))
+        self._table = _Csv(os.dup(sys.stdout.fileno()), form)
 
-    def done(self, _number: int, _files: list[File]) -> None:
-        """Nothing ever is."""
-
-    def append(self, _number: int, files: list[File], answers: list[Answer]) -> None:
-        """Write the rows of a request. Raises OSError if nobody reads them any more."""
-        rows = zip((file.path for file in files), answers, strict=True)
-        self._writer.writerows(_csv_rows(rows, self._form))
-        self._file.flush()
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        """Write the rows of a request."""
+        self._table.add(files, answers)
+        self._table.flush()
 
     def start_over(self) -> None:
         """Raise UserError: what is written cannot be taken back."""
@@ -137,72 +146,109 @@ class Stream:
     def close(self) -> None:
         """Flush and close."""
         with contextlib.suppress(OSError):
-            self._file.close()
+            self._table.close()
 
 
-def _text(path: Path) -> IO[str]:
+class _Table(Protocol):
+    """Takes the rows of a table in one of its forms."""
+
+    def add(self, files: list[File], answers: list[Answer]) -> None: ...
+    def close(self) -> None: ...
+
+
+def _text(file: Path | int) -> IO[str]:
     # A file name that is no UTF-8 keeps its bytes.
-    return path.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    return open(file, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: PTH123 - or a descriptor
 
 
-def _write_csv(path: Path, rows: Iterable[Row], form: Form) -> None:
-    with _text(path) as file:
-        table = csv.writer(file)
-        table.writerow(_csv_header(form))
-        table.writerows(_csv_rows(rows, form))
-
-
-def _csv_header(form: Form) -> list[str]:
-    header = list(COLUMNS)
-    if form.min_confidence is not None:
-        header.append(REVIEW)
-    if form.probabilities:
-        header += [f"p{digit}" for digit in range(CLASSES)]
-    return header
-
-
-def _csv_rows(rows: Iterable[Row], form: Form) -> Iterator[tuple[Any, ...]]:
-    for path, answer in rows:
-        review = () if form.min_confidence is None else (int(form.review(answer)),)
-        yield path, *answer[:4], *review, *answer.probabilities
-
-
-def _write_json_lines(path: Path, rows: Iterable[Row], form: Form) -> None:
-    with _text(path) as file:
-        file.writelines(json.dumps(record) + "\n" for record in _records(rows, form))
-
-
-def _records(rows: Iterable[Row], form: Form) -> Iterator[dict[str, Any]]:
-    for path, answer in rows:
-        values = (path, answer.digit, float(answer.confidence), answer.error, answer.version)
-        record: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+class _Csv:
+    def __init__(self, file: Path | int, form: Form) -> None:
+        self._file = _text(file)
+        self._form = form
+        self._writer = csv.writer(self._file)
+        header = list(COLUMNS)
         if form.min_confidence is not None:
-            record[REVIEW] = form.review(answer)
+            header.append(REVIEW)
         if form.probabilities:
-            record[PROBABILITIES] = [float(share) for share in answer.probabilities]
-        yield record
+            header += [f"p{digit}" for digit in range(CLASSES)]
+        self._writer.writerow(header)
+
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        self._writer.writerows(self._rows(files, answers))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _rows(self, files: list[File], answers: list[Answer]) -> Iterator[tuple[Any, ...]]:
+        for file, answer in zip(files, answers, strict=True):
+            review = () if self._form.min_confidence is None else (int(self._form.review(answer)),)
+            yield file.path, *answer[:4], *review, *answer.probabilities
 
 
-def _write_parquet(path: Path, rows: Iterable[Row], form: Form) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - an extra
-    from pyarrow import parquet  # noqa: PLC0415 - likewise
+class _JsonLines:
+    def __init__(self, path: Path, form: Form) -> None:
+        self._file = _text(path)
+        self._form = form
 
-    types = {"path": pa.string(), "digit": pa.int8(), "confidence": pa.float32(), "error": pa.string()}
-    types |= {"model_version": pa.string()}
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        for file, answer in zip(files, answers, strict=True):
+            self._file.write(json.dumps(_record(file.path, answer, self._form)) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Parquet:
+    def __init__(self, path: Path, form: Form) -> None:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415 - likewise
+
+        types = {"path": pa.string(), "digit": pa.int8(), "confidence": pa.float32(), "error": pa.string()}
+        types |= {"model_version": pa.string()}
+        if form.min_confidence is not None:
+            types[REVIEW] = pa.bool_()
+        if form.probabilities:
+            types[PROBABILITIES] = pa.list_(pa.float32(), CLASSES)
+        self._schema = pa.schema(types)
+        self._to_table = pa.Table.from_pylist
+        self._writer = parquet.ParquetWriter(path, self._schema)
+        self._form = form
+        self._group: list[dict[str, Any]] = []
+
+    def add(self, files: list[File], answers: list[Answer]) -> None:
+        for file, answer in zip(files, answers, strict=True):
+            path = file.path.encode(errors="backslashreplace").decode()
+            self._group.append(_record(path, answer, self._form))
+        if len(self._group) >= _ROW_GROUP:
+            self._write_group()
+
+    def close(self) -> None:
+        if self._writer.is_open:
+            if self._group:
+                self._write_group()
+            self._writer.close()
+
+    def _write_group(self) -> None:
+        self._writer.write_table(self._to_table(self._group, self._schema))
+        self._group = []
+
+
+def _record(path: str, answer: Answer, form: Form) -> dict[str, Any]:
+    values = (path, answer.digit, float(answer.confidence), answer.error, answer.version)
+    record: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
     if form.min_confidence is not None:
-        types[REVIEW] = pa.bool_()
+        record[REVIEW] = form.review(answer)
     if form.probabilities:
-        types[PROBABILITIES] = pa.list_(pa.float32(), CLASSES)
-    schema = pa.schema(types)
-    records = _records(((path.encode(errors="backslashreplace").decode(), answer) for path, answer in rows), form)
-    with parquet.ParquetWriter(path, schema) as table:
-        while group := list(islice(records, _ROW_GROUP)):
-            table.write_table(pa.Table.from_pylist(group, schema))
+        record[PROBABILITIES] = [float(share) for share in answer.probabilities]
+    return record
 
 
-_WRITERS: dict[str, Write] = {
-    ".csv": _write_csv,
-    ".jsonl": _write_json_lines,
-    ".ndjson": _write_json_lines,
-    ".parquet": _write_parquet,
+_TABLES: dict[str, Callable[[Path, Form], _Table]] = {
+    ".csv": _Csv,
+    ".jsonl": _JsonLines,
+    ".ndjson": _JsonLines,
+    ".parquet": _Parquet,
 }

@@ -306,8 +306,9 @@ def test_help_is_quick_and_thin() -> None:
     probe = (
         "import sys, resource\n"
         "sys.argv = ['digits-batch', '--help']\n"
-        "from batch.cli import main\n"
-        "try: main()\n"
+        "from batch.cli import app\n"
+        "from exporter.command import run\n"
+        "try: run('digits-batch', app)\n"
         "except SystemExit: pass\n"
         "used = resource.getrusage(resource.RUSAGE_SELF)\n"
         "heavy = sorted({'tensorflow', 'grpc', 'numpy'} & set(sys.modules))\n"
@@ -325,8 +326,9 @@ def test_a_run_imports_no_tensorflow(tmp_path: Path, server: str) -> None:
     probe = (
         "import sys\n"
         f"sys.argv = ['digits-batch', {str(ROOT / 'samples')!r}, '--out', 'out.csv', '--server', {server!r}]\n"
-        "from batch.cli import main\n"
-        "try: main()\n"
+        "from batch.cli import app\n"
+        "from exporter.command import run\n"
+        "try: run('digits-batch', app)\n"
         "except SystemExit as end: assert end.code == 0\n"
         "print(sorted({'tensorflow', 'tensorflow_serving', 'numpy'} & set(sys.modules)))"
     )

@@ -21,6 +21,7 @@ from tests.batch.support import Client, ServerProcess, publish, read_rows, wait_
 from tests.conftest import RunBatch
 
 _STEP = 60  # requests between two kills, at most
+_JOURNAL = "out.csv.part"
 
 
 @dataclass
@@ -94,25 +95,52 @@ def test_a_client_killed_again_and_again(
     assert {path.name for path in tmp_path.iterdir()} == {"scans", "quiet.csv", "out.csv", "summary.json"}
 
 
-def test_a_client_killed_while_it_writes_the_table(
+def test_a_client_killed_with_the_table_in_place(
     tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer
 ) -> None:
-    """There is no half table then; the same command writes it whole, asks nothing again and leaves no litter."""
-    count = 60_000
-    (tmp_path / "scan.png").write_bytes(b"\3")
-    command = [*["scan.png"] * count, "--server", scripted.address, "--batch-size", "1000"]
-    with Client(tmp_path, "out.csv", command) as client:
-        wait_for(lambda: any(tmp_path.glob(".out.csv*")))
-        client.kill()
-    assert client.answered() == count // 1000
-    assert not (tmp_path / "out.csv").exists()
+    """Killed before the journal was removed: the same command ends well, asks nothing again and leaves no litter."""
+    paths = write_scans(tmp_path / "scans", [bytes([digit]) for digit in range(10)], 40)
+    command = ["scans", "--server", scripted.address, "--batch-size", "2", "--in-flight", "1", "--out", "out.csv"]
+
+    def keep(*_: object) -> None:
+        """Give the journal a second name, which outlives its removal."""
+        if not (tmp_path / "kept").exists():
+            (tmp_path / "kept").hardlink_to(tmp_path / _JOURNAL)
+
+    scripted.script = keep
+    assert digits_batch(*command).returncode == 0
+    whole = (tmp_path / "out.csv").read_bytes()
+    assert not (tmp_path / _JOURNAL).exists()
+    (tmp_path / "kept").rename(tmp_path / _JOURNAL)
 
     scripted.calls = 0
-    finished = digits_batch(*command, "--out", "out.csv")
-    assert finished.returncode == 0, finished.stderr
+    again = digits_batch(*command)
+    assert again.returncode == 0, again.stderr
     assert scripted.calls == 0
-    assert [row["digit"] for row in read_rows(tmp_path / "out.csv")] == ["3"] * count
-    assert {path.name for path in tmp_path.iterdir()} == {"scan.png", "out.csv", "scripted.sock"}
+    assert (tmp_path / "out.csv").read_bytes() == whole
+    assert [row["path"] for row in read_rows(tmp_path / "out.csv")] == paths
+    assert {path.name for path in tmp_path.iterdir()} == {"scans", "out.csv", "scripted.sock"}
+
+
+def test_a_journal_beside_a_table_of_another_run(
+    tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer
+) -> None:
+    """A run that was to overwrite a table and was killed is finished by the same command, not without --force."""
+    write_scans(tmp_path / "scans", [b"\3"], 20)
+    (tmp_path / "out.csv").write_text("precious")
+    command = ["scans", "--server", scripted.address, "--batch-size", "2", "--in-flight", "1", "--out", "out.csv"]
+    scripted.script = lambda number, _request, context: (
+        context.abort(grpc.StatusCode.INTERNAL, "broken") if number == 5 else None
+    )
+    assert digits_batch(*command, "--force").returncode == 3
+    scripted.script = lambda *_: None
+    refused = digits_batch(*command)
+    assert refused.returncode == 2
+    assert "--force" in refused.stderr
+    assert (tmp_path / "out.csv").read_text() == "precious"
+
+    assert digits_batch(*command, "--force").returncode == 0
+    assert len(read_rows(tmp_path / "out.csv")) == 20
 
 
 @settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -136,7 +164,7 @@ def test_a_journal_that_a_power_cut_damaged(
         run_job(job)
     scripted.script = lambda *_: None
 
-    journal = folder / "out.csv.part"
+    journal = folder / _JOURNAL
     whole = journal.read_bytes()
     assert 1300 < len(whole) < 1600
     rows_begin = whole.index(b"[0,[[")

@@ -335,8 +335,9 @@ def _probe(code: str, folder: Path, *arguments: str) -> "subprocess.CompletedPro
 def test_truth_alone_stays_thin(tmp_path: Path, labelled: Path, scripted: ScriptedServer) -> None:
     """Without --report neither NumPy nor Matplotlib nor Pillow nor TensorFlow is imported."""
     code = (
-        "from batch.cli import main\n"
-        "try: main()\n"
+        "from batch.cli import app\n"
+        "from exporter.command import run\n"
+        "try: run('digits-batch', app)\n"
         "except SystemExit as end: assert end.code == 0\n"
         "print(sorted({'tensorflow', 'numpy', 'matplotlib', 'PIL'} & set(sys.modules)))"
     )
@@ -353,8 +354,9 @@ def test_a_report_without_the_extra_is_refused_first(
         "import importlib.util\n"
         "find = importlib.util.find_spec\n"
         f"importlib.util.find_spec = lambda name: None if name == {module!r} else find(name)\n"
-        "from batch.cli import main\n"
-        "try: main()\n"
+        "from batch.cli import app\n"
+        "from exporter.command import run\n"
+        "try: run('digits-batch', app)\n"
         "except SystemExit as end: print(end.code)"
     )
     options = ("--out", "out.csv", "--truth", "parent", "--report", "report", "--server", scripted.address)
