@@ -9,6 +9,7 @@ from rich.console import Console
 
 from exporter.normalise import normalise_arrays
 from trainer import records
+from trainer.calibrate import fit_temperature
 from trainer.datasets import load
 from trainer.evaluate import evaluate
 from trainer.fit import fit, split
@@ -60,7 +61,9 @@ def train(
     # Training sees what serving will see: the same normalisation on both sides.
     images = normalise_arrays(dataset.x_train)
     history = fit(model, images, dataset.y_train, recipe, seed=seed, console=console)
-    probabilities = predict(model, normalise_arrays(dataset.x_test))
+    # On images that the fit has not seen: of those it has seen it is too sure.
+    temperature = fit_temperature(predict(model, images[fitted:]), dataset.y_train[fitted:]) if held_out else 1.0
+    probabilities = predict(model, normalise_arrays(dataset.x_test), temperature)
     evaluation = evaluate(probabilities, dataset.y_test)
 
     try:
@@ -82,9 +85,9 @@ def train(
         records.write_metrics(
             folder,
             evaluation,
-            recipe=recipe.name,
+            temperature=temperature,
+            recipe=recipe,
             seed=seed,
-            parameters=model.count_params(),
             images={"training": fitted, "validation": held_out, "test": len(dataset.x_test)},
             seconds=seconds,
         )
