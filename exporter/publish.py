@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from exporter.command import UserError
 from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_MODEL, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network import Network, calibrated
+from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import Reference
 from exporter.warmup import write_warmup
@@ -28,13 +28,14 @@ from exporter.warmup import write_warmup
 _STAGING_PREFIX = ".staging-"
 
 
-def publish(run: Path, to: Path, on_step: Callable[[str], None]) -> Path:
+def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FLOAT32) -> Path:
     """Publish a run folder as the next version below `to`.
 
     Args:
         run: holds `model.keras`, `metrics.json` with the temperature, and `warmup/*.png`, 28x28 grey.
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
+        dtype: what weights and products are served in, float32 or bfloat16.
 
     Returns:
         The version's folder.
@@ -43,9 +44,10 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None]) -> Path:
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
-    network = calibrated(_load_model(run), _load_temperature(run))
+    model, temperature = _load_model(run), _load_temperature(run)
     images = _load_images(run)
-    return publish_network(network, images, reference_of(network, images), to, on_step)
+    reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
+    return publish_network(served(model, temperature, dtype), images, reference, to, on_step)
 
 
 def publish_network(
@@ -70,7 +72,7 @@ def publish_network(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def reference_of(network: Network, images: list[bytes]) -> Reference:
+def reference_of(network: Network, images: list[bytes], tolerance: float = TOLERANCE[FLOAT32]) -> Reference:
     """What a network says of encoded images, and of the same as 28x28 pixels, run by Keras without a SavedModel."""
     pixels = np.stack([tf.io.decode_png(image, channels=1).numpy()[..., 0] for image in images])
     return Reference(
@@ -78,6 +80,7 @@ def reference_of(network: Network, images: list[bytes]) -> Reference:
         image_probabilities=image_signature(network)(tf.constant(images))[PROBABILITIES].numpy(),
         pixels=pixels,
         pixel_probabilities=pixels_signature(network)(tf.constant(pixels))[PROBABILITIES].numpy(),
+        tolerance=tolerance,
     )
 
 

@@ -31,10 +31,9 @@ class Reliability:
         return float((self.count * np.abs(self.confidence - self.accuracy)).sum() / self.count.sum())
 
 
-def reliability(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> Reliability:
-    """Compare confidence, the largest of each row of float32 [n, 10], with whether the digit, [n], is right; n > 0."""
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
+def reliability(confidence: npt.NDArray[np.floating], right: npt.NDArray[np.bool_]) -> Reliability:
+    """Compare confidence, [n], 0 to 1, with which answers are right, bool [n]; n > 0."""
+    confidence = confidence.astype(np.float64)
     place = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     count = np.bincount(place, minlength=BINS)
     some = np.maximum(count, 1)

@@ -42,5 +42,5 @@ def evaluate(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.inte
         precision=right / np.maximum(confusion.sum(axis=0), 1),
         recall=right / np.maximum(confusion.sum(axis=1), 1),
         confusion=confusion,
-        reliability=reliability(probabilities, labels),
+        reliability=reliability(probabilities.max(axis=1), answers == labels),
     )

@@ -133,11 +133,13 @@ def test_a_reference_survives_its_file(network: Any, images: list[bytes], tmp_pa
         reference.image_probabilities,
         reference.pixels,
         reference.pixel_probabilities,
+        1e-2,
     )
     reference.save(tmp_path / "reference.npz")
     read = Reference.load(tmp_path / "reference.npz")
     assert read.images.tolist() == reference.images.tolist()
     np.testing.assert_array_equal(read.pixel_probabilities, reference.pixel_probabilities)
+    assert read.tolerance == 1e-2
 
 
 def test_confidence_is_calibrated_by_the_runs_temperature(run_folder: Path, tmp_path: Path) -> None:

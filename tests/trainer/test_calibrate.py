@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from exporter.probabilities import to_probabilities
-from trainer.calibrate import BINS, fit_temperature, reliability
+from trainer.calibrate import BINS, Reliability, fit_temperature, reliability
 
 
 def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -13,11 +13,15 @@ def softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)
 
 
+def of(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> Reliability:
+    return reliability(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
+
+
 def test_error_by_hand() -> None:
     """Four images in two bins: the error is the mean distance of confidence from accuracy."""
     probabilities = np.full((4, 10), 0.01, np.float32)
     probabilities[np.arange(4), [1, 2, 3, 4]] = [0.9, 0.92, 0.6, 0.62]
-    found = reliability(probabilities, np.array([1, 0, 3, 4]))
+    found = of(probabilities, np.array([1, 0, 3, 4]))
     assert found.count.sum() == 4
     assert found.count[13] == 2
     assert found.count[9] == 2
@@ -28,8 +32,8 @@ def test_error_by_hand() -> None:
 
 def test_certainty_is_in_the_last_bin() -> None:
     """A confidence of exactly 1 counts, and so does the smallest there can be."""
-    assert reliability(np.eye(10, dtype=np.float32), np.arange(10)).count[BINS - 1] == 10
-    assert reliability(np.full((3, 10), 0.1, np.float32), np.zeros(3, int)).count[1] == 3
+    assert of(np.eye(10, dtype=np.float32), np.arange(10)).count[BINS - 1] == 10
+    assert of(np.full((3, 10), 0.1, np.float32), np.zeros(3, int)).count[1] == 3
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
@@ -41,8 +45,8 @@ def test_a_lost_temperature_is_found(temperature: float) -> None:
     scores = softmax(logits * temperature)
     found = fit_temperature(scores, labels)
     assert found == pytest.approx(temperature, rel=0.03)
-    before = reliability(scores, labels).error
-    after = reliability(np.asarray(to_probabilities(scores, found)), labels).error
+    before = of(scores, labels).error
+    after = of(np.asarray(to_probabilities(scores, found)), labels).error
     assert after < 0.015
     assert after < before or temperature == 1
 
