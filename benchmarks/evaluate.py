@@ -17,7 +17,8 @@ same.
 What the served signature loses on MNIST's test set is counted against `pixels` on the same images. Images in MNIST's
 own form are meant to pass unchanged: this checks that, and tells nothing of how well others are normalised.
 
-An image that gets an error instead of a digit counts as a mistake. Intervals are 95 % Wilson score intervals.
+An image that gets an error instead of a digit counts as a mistake. Intervals are 95 % Wilson score intervals. The
+calibration error is the expected one, over 15 bins of confidence of equal width.
 """
 
 import argparse
@@ -44,6 +45,7 @@ from benchmarks.evaluation_sets import EvaluationSet, Pixels, load_sets
 from benchmarks.versions import find_versions
 from exporter.command import UserError, quiet_tensorflow, run
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME, PIXELS, PIXELS_SIGNATURE, SIGNATURE
+from trainer.calibrate import Reliability, reliability
 from trainer.figures import contact_sheet
 from trainer.recipes import RECIPES, find
 
@@ -84,6 +86,8 @@ class Result:
     """How many images got which error; they are not right."""
     pixels: Score | None
     """Of the same network on the set's own pixels, where it is in MNIST's form."""
+    reliability: Reliability
+    """Of the served confidence; that of an error row is 0."""
 
 
 Results = dict[str, dict[str, Result]]
@@ -222,6 +226,7 @@ def compare(network: Network, images: EvaluationSet, answers: Answers) -> Result
         resized=score(network.pixels(images.resized), images),
         errors=Counter(error for error in answers.errors if error),
         pixels=None if images.pixels is None else score(network.pixels(images.pixels), images),
+        reliability=reliability(answers.confidence, answers.digits == images.labels),
     )
 
 
@@ -245,7 +250,7 @@ def as_tables(results: Results) -> dict[str, Rows]:
 
 def shipped_rows(results: dict[str, Result]) -> Rows:
     """Sets with their counts."""
-    rows = [["set", "images", "resize and invert", MODEL_NAME, "95 % interval", "error rows"]]
+    rows = [["set", "images", "resize and invert", MODEL_NAME, "95 % interval", "error rows", "calibration error"]]
     for title, result in results.items():
         low, high = result.served.interval
         errors = ", ".join(f"{count} {text}" for text, count in sorted(result.errors.items())) or "0"
@@ -253,6 +258,7 @@ def shipped_rows(results: dict[str, Result]) -> Rows:
         rows.append(
             [title, f"{result.served.images:,}", percent(result.resized), percent(result.served), interval, errors]
         )
+        rows[-1].append(f"{100 * result.reliability.error:.2f} %")
     return rows
 
 
@@ -308,6 +314,7 @@ def figures(results: Results) -> list[dict[str, Any]]:
             "served": figures_of(result.served),
             "resize_and_invert": figures_of(result.resized),
             "pixels": figures_of(result.pixels) if result.pixels else None,
+            "calibration_error": result.reliability.error,
         }
         for name, of_sets in results.items()
         for title, result in of_sets.items()

@@ -34,6 +34,7 @@ from PIL import Image  # noqa: E402 - as above
 from rich.console import Console  # noqa: E402 - as above
 from rich.table import Table  # noqa: E402 - as above
 
+from exporter.network import calibrated  # noqa: E402 - as above
 from exporter.signatures import image_signature  # noqa: E402 - as above
 from trainer.datasets import load  # noqa: E402 - as above
 
@@ -87,7 +88,7 @@ def load_model(run: Path) -> keras.Model:
 
 def normalised(model: keras.Model) -> Callable[[tf.Tensor], Any]:
     """The served signature of a network."""
-    signature: Callable[[tf.Tensor], Any] = tf.function(image_signature(model), input_signature=SPEC)
+    signature: Callable[[tf.Tensor], Any] = tf.function(image_signature(calibrated(model)), input_signature=SPEC)
     return signature
 
 

@@ -1,7 +1,7 @@
 """digits-export: publish a trained run as the next version of a served model; show what its normaliser does."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,14 @@ def export(
     to: Annotated[
         Path | None, typer.Option("--to", help="Model folder; the next version of RUN appears below it.")
     ] = None,
+    dtype: Annotated[
+        Literal["float32", "bfloat16"],
+        typer.Option(
+            "--dtype",
+            help="Of weights and products. bfloat16: half the size, and three times as fast on processors with AMX; on "
+            "others several times slower.",
+        ),
+    ] = "float32",
     show: Annotated[
         bool, typer.Option("--show", help="Draw what the normaliser makes of FILES into --out, and the answers.")
     ] = False,
@@ -47,10 +55,10 @@ def export(
             raise UserError("name the model folder with --to, or draw pictures with --show FILES... --out sheet.png")
         if len(paths) != 1:
             raise UserError(f"one run folder is published at a time, not {len(paths)}")
-        _publish(paths[0], to)
+        _publish(paths[0], to, dtype)
 
 
-def _publish(run_folder: Path, to: Path) -> None:
+def _publish(run_folder: Path, to: Path, dtype: str) -> None:
     require_extra("train", "tensorflow", "keras", "tensorflow_serving")
     from rich.console import Console
 
@@ -58,7 +66,7 @@ def _publish(run_folder: Path, to: Path) -> None:
         quiet_tensorflow()
         from exporter.publish import publish
 
-        folder = publish(run_folder, to, on_step=status.update)
+        folder = publish(run_folder, to, on_step=status.update, dtype=dtype)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     typer.echo(
         f"published {folder}: version {folder.name}, {size / 1e6:.1f} MB, verified as Python and the server run it"

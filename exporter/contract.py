@@ -13,6 +13,9 @@ DEFAULT_PORT: Final = 8500
 RUN_MODEL: Final = "model.keras"
 RUN_WARMUP: Final = "warmup"
 """Folder of PNGs, 28x28 grey, real digits for warming up."""
+RUN_METRICS: Final = "metrics.json"
+RUN_TEMPERATURE: Final = "temperature"
+"""Its number that calibrates confidence; 1 where it is missing."""
 
 # The signature for encoded images.
 SIGNATURE: Final = "serving_default"

@@ -4,6 +4,7 @@ TensorFlow Serving polls the model folder every second and loads any numeric fol
 before its name is a number.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import PROBABILITIES, RUN_MODEL, RUN_WARMUP
+from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_MODEL, RUN_TEMPERATURE, RUN_WARMUP
+from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import Reference
 from exporter.warmup import write_warmup
@@ -26,13 +28,14 @@ from exporter.warmup import write_warmup
 _STAGING_PREFIX = ".staging-"
 
 
-def publish(run: Path, to: Path, on_step: Callable[[str], None]) -> Path:
+def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FLOAT32) -> Path:
     """Publish a run folder as the next version below `to`.
 
     Args:
-        run: holds `model.keras` and `warmup/*.png`, 28x28 grey.
+        run: holds `model.keras`, `metrics.json` with the temperature, and `warmup/*.png`, 28x28 grey.
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
+        dtype: what weights and products are served in, float32 or bfloat16.
 
     Returns:
         The version's folder.
@@ -41,13 +44,14 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None]) -> Path:
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
-    model = _load_model(run)
+    model, temperature = _load_model(run), _load_temperature(run)
     images = _load_images(run)
-    return publish_model(model, images, reference_of(model, images), to, on_step)
+    reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
+    return publish_network(served(model, temperature, dtype), images, reference, to, on_step)
 
 
-def publish_model(
-    model: keras.Model, images: list[bytes], reference: Reference, to: Path, on_step: Callable[[str], None]
+def publish_network(
+    network: Network, images: list[bytes], reference: Reference, to: Path, on_step: Callable[[str], None]
 ) -> Path:
     """Publish a network as the next version below `to`, if it answers as the reference says. As `publish`."""
     try:
@@ -58,7 +62,7 @@ def publish_model(
     try:
         candidate = staging / "version"
         on_step("writing the SavedModel")
-        write_saved_model(model, candidate)
+        write_saved_model(network, candidate)
         write_warmup(candidate, images)
         on_step("verifying it in a fresh process")
         _verify_in_fresh_process(candidate, reference, staging / "reference.npz")
@@ -68,14 +72,15 @@ def publish_model(
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def reference_of(model: keras.Model, images: list[bytes]) -> Reference:
+def reference_of(network: Network, images: list[bytes], tolerance: float = TOLERANCE[FLOAT32]) -> Reference:
     """What a network says of encoded images, and of the same as 28x28 pixels, run by Keras without a SavedModel."""
     pixels = np.stack([tf.io.decode_png(image, channels=1).numpy()[..., 0] for image in images])
     return Reference(
         images=np.array(images, object),
-        image_probabilities=image_signature(model)(tf.constant(images))[PROBABILITIES].numpy(),
+        image_probabilities=image_signature(network)(tf.constant(images))[PROBABILITIES].numpy(),
         pixels=pixels,
-        pixel_probabilities=pixels_signature(model)(tf.constant(pixels))[PROBABILITIES].numpy(),
+        pixel_probabilities=pixels_signature(network)(tf.constant(pixels))[PROBABILITIES].numpy(),
+        tolerance=tolerance,
     )
 
 
@@ -89,6 +94,20 @@ def _load_model(run: Path) -> keras.Model:
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path} cannot be loaded: {reason}; train it again with digits-train") from None
+
+
+def _load_temperature(run: Path) -> float:
+    """What calibrates the network's confidence; 1 for a run folder from before there was any."""
+    path = run / RUN_METRICS
+    if not path.is_file():
+        return 1.0
+    try:
+        temperature = float(json.loads(path.read_text(encoding="utf-8")).get(RUN_TEMPERATURE, 1.0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {error}; train it again with digits-train") from None
+    if not 0 < temperature < float("inf"):
+        raise UserError(f"{path}: {RUN_TEMPERATURE} is {temperature}, not a positive number; train it again")
+    return temperature
 
 
 def _load_images(run: Path) -> list[bytes]:

@@ -21,19 +21,19 @@ from exporter.contract import (
     SIGNATURE,
 )
 from exporter.decode import decode, error_code, error_text
+from exporter.network import Network
 from exporter.normalise import normalise
-from exporter.probabilities import to_probabilities
 
 Outputs = dict[str, tf.Tensor]
 
 
-def image_signature(model: keras.Model) -> Callable[[tf.Tensor], Outputs]:
+def image_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
     """`serving_default` of a network: encoded images, string [n], to the contract's outputs."""
 
     def serving_default(image_bytes: tf.Tensor) -> Outputs:
         code, index, pictures = decode(image_bytes)
         pixels, has_ink = normalise(pictures)
-        probabilities = to_probabilities(model(pixels, training=False))
+        probabilities = network(pixels)
         # The survivors go back to their places in the batch; the rest keeps zeros and an error.
         code = tf.tensor_scatter_nd_update(code, index[:, None], tf.where(has_ink, 0, error_code(BLANK)))
         shape = tf.stack([tf.size(image_bytes, out_type=tf.int64), CLASSES])
@@ -42,11 +42,11 @@ def image_signature(model: keras.Model) -> Callable[[tf.Tensor], Outputs]:
     return serving_default
 
 
-def pixels_signature(model: keras.Model) -> Callable[[tf.Tensor], Outputs]:
+def pixels_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
     """`pixels` of a network: uint8 [n, 28, 28] in MNIST's form to the contract's outputs."""
 
     def pixels_to_digit(pixels: tf.Tensor) -> Outputs:
-        probabilities = to_probabilities(model(tf.cast(pixels, tf.float32) / 255.0, training=False))
+        probabilities = network(tf.cast(pixels, tf.float32) / 255.0)
         return _outputs(probabilities, tf.zeros([tf.shape(pixels)[0]], tf.int32))
 
     return pixels_to_digit
@@ -64,8 +64,8 @@ def _outputs(probabilities: tf.Tensor, code: tf.Tensor) -> Outputs:
     }
 
 
-def write_saved_model(model: keras.Model, folder: Path) -> None:
-    """Write a network that takes float32 [n, 28, 28], 0 to 1, with both signatures.
+def write_saved_model(network: Network, folder: Path) -> None:
+    """Write a network with both signatures.
 
     Through ExportArchive: a Keras model hung on a tf.Module loads in Python, but TensorFlow Serving does not find its
     variables.
@@ -73,12 +73,12 @@ def write_saved_model(model: keras.Model, folder: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.add_endpoint(
         name=SIGNATURE,
-        fn=image_signature(model),
+        fn=image_signature(network),
         input_signature=[tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)],
     )
     archive.add_endpoint(
         name=PIXELS_SIGNATURE,
-        fn=pixels_signature(model),
+        fn=pixels_signature(network),
         input_signature=[tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=PIXELS)],
     )
     archive.write_out(str(folder), verbose=False)

@@ -31,9 +31,6 @@ from exporter.contract import (
     SIGNATURE,
 )
 
-TOLERANCE = 1e-5
-"""Largest allowed difference of a float32 probability."""
-
 Array = npt.NDArray[Any]
 Predict = Callable[[str, str, Array], dict[str, Array]]
 """Signature, input name and input to outputs by name."""
@@ -52,12 +49,14 @@ class Reference:
         image_probabilities: its answers to them, float32 [n, 10].
         pixels: the images in MNIST's form, uint8 [n, 28, 28].
         pixel_probabilities: its answers to those, float32 [n, 10].
+        tolerance: how far the SavedModel's probabilities may be from these.
     """
 
     images: Array
     image_probabilities: Array
     pixels: Array
     pixel_probabilities: Array
+    tolerance: float
 
     def save(self, path: Path) -> None:
         """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
@@ -72,7 +71,8 @@ class Reference:
         with np.load(path) as file:
             arrays = dict(file)
         pieces = np.split(arrays.pop("octets"), np.cumsum(arrays.pop("lengths"))[:-1])
-        return cls(images=np.array([piece.tobytes() for piece in pieces], object), **arrays)
+        tolerance = float(arrays.pop("tolerance"))
+        return cls(images=np.array([piece.tobytes() for piece in pieces], object), tolerance=tolerance, **arrays)
 
 
 def verify(folder: Path, reference: Reference) -> None:
@@ -87,8 +87,10 @@ def verify(folder: Path, reference: Reference) -> None:
         way = open_model.__name__.strip("_").replace("_", " ")
         try:
             with open_model(folder) as predict:
-                _compare(predict, SIGNATURE, IMAGE_BYTES, reference.images, reference.image_probabilities)
-                _compare(predict, PIXELS_SIGNATURE, PIXELS, reference.pixels, reference.pixel_probabilities)
+                tolerance = reference.tolerance
+                images, pixels = reference.images, reference.pixels
+                _compare(predict, SIGNATURE, IMAGE_BYTES, images, reference.image_probabilities, tolerance)
+                _compare(predict, PIXELS_SIGNATURE, PIXELS, pixels, reference.pixel_probabilities, tolerance)
                 _isolates_faults(predict, reference)
         except DifferenceError as difference:
             raise DifferenceError(f"run {way}, {difference}") from None
@@ -97,16 +99,18 @@ def verify(folder: Path, reference: Reference) -> None:
     _replay_warmup(folder)
 
 
-def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array) -> None:
+def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array, tolerance: float) -> None:
     """All inputs in one batch, then the first few one by one, then none."""
-    _compare_batch(predict(signature, name, inputs), expected, f"signature {signature}, batch of {len(inputs)}")
+    _compare_batch(
+        predict(signature, name, inputs), expected, tolerance, f"signature {signature}, batch of {len(inputs)}"
+    )
     for index in range(min(3, len(inputs))):
         outputs = predict(signature, name, inputs[index : index + 1])
-        _compare_batch(outputs, expected[index : index + 1], f"signature {signature}, image {index} alone")
-    _compare_batch(predict(signature, name, inputs[:0]), expected[:0], f"signature {signature}, batch of 0")
+        _compare_batch(outputs, expected[index : index + 1], tolerance, f"signature {signature}, image {index} alone")
+    _compare_batch(predict(signature, name, inputs[:0]), expected[:0], tolerance, f"signature {signature}, batch of 0")
 
 
-def _compare_batch(outputs: dict[str, Array], expected: Array, where: str) -> None:
+def _compare_batch(outputs: dict[str, Array], expected: Array, tolerance: float, where: str) -> None:
     if set(outputs) != set(OUTPUTS):
         raise DifferenceError(f"{where}: outputs are {sorted(outputs)}, not {sorted(OUTPUTS)}")
     found = outputs[PROBABILITIES]
@@ -117,10 +121,10 @@ def _compare_batch(outputs: dict[str, Array], expected: Array, where: str) -> No
             raise DifferenceError(f"{where}: image {image} has error {outputs[ERROR][image].decode()!r}")
         label = int(np.abs(found[image] - expected[image]).argmax())
         distance = abs(float(found[image, label]) - float(expected[image, label]))
-        if not distance <= TOLERANCE:
+        if not distance <= tolerance:
             raise DifferenceError(
                 f"{where}: {PROBABILITIES}[{image}, {label}] is {found[image, label]:.7f}, Keras says "
-                f"{expected[image, label]:.7f} (allowed difference {TOLERANCE:g})"
+                f"{expected[image, label]:.7f} (allowed difference {tolerance:g})"
             )
         if outputs[DIGIT][image] != expected[image].argmax():
             raise DifferenceError(
@@ -147,6 +151,7 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
     _compare_batch(
         {name: value[3:] for name, value in outputs.items()},
         reference.image_probabilities[:1],
+        reference.tolerance,
         f"signature {SIGNATURE}, beside broken images",
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import CLASSES
+from trainer.calibrate import Reliability, reliability
 
 _LEAST = 1e-7  # Keras' own floor under probabilities, so that one surprise does not make the loss infinite
 
@@ -24,6 +25,8 @@ class Evaluation:
     """Of the images of a digit, the share answered right; 0 for a digit not in the set."""
     confusion: npt.NDArray[np.int64]  # [10, 10]
     """Counts of images: rows are true digits, columns are answers."""
+    reliability: Reliability
+    """Whether confidence is what it says."""
 
 
 def evaluate(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.integer]) -> Evaluation:
@@ -39,4 +42,5 @@ def evaluate(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.inte
         precision=right / np.maximum(confusion.sum(axis=0), 1),
         recall=right / np.maximum(confusion.sum(axis=1), 1),
         confusion=confusion,
+        reliability=reliability(probabilities.max(axis=1), answers == labels),
     )

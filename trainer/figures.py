@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from trainer.calibrate import BINS, Reliability
+
 _DPI = 120
 _RED = "#c81e1e"
 _TRAINING, _VALIDATION = "#1f5fa8", "#d9730d"
@@ -166,6 +168,39 @@ def confusion(path: Path, matrix: npt.NDArray[np.int64], *, title: str) -> None:
     bar = figure.colorbar(heat, ax=axes, shrink=0.8, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.set_label("share of the true digit's images", size=11)
+    _write(figure, path)
+
+
+def reliability(path: Path, found: Reliability, *, title: str) -> None:
+    """Draw accuracy against confidence in bins, above how many images each bin has.
+
+    Args:
+        path: the PNG to write.
+        found: the bins.
+        title: one line on top.
+    """
+    figure = Figure(figsize=(7, 7.5), dpi=_DPI, layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    edges = np.arange(BINS) / BINS
+    some = found.count > 0
+    bars = {"width": 1 / BINS, "align": "edge", "edgecolor": "white"}
+    axes.bar(edges[some], found.accuracy[some], color=_TRAINING, label="accuracy", **bars)
+    axes.plot([0, 1], [0, 1], color="#808080", linestyle="--", linewidth=1, label="as sure as right")
+    axes.plot(found.confidence[some], found.accuracy[some], "o", color=_VALIDATION, label="mean confidence")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylabel("accuracy", size=11)
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, loc="upper left")
+    axes.set_title(title, size=13)
+    # Nearly all images are in the last bin: on a linear scale the others would not be seen.
+    below.bar(edges[some], found.count[some], color=_TRAINING, **bars)
+    below.set(yscale="log", ylim=(0.5, None))
+    for left, count in zip(edges[some], found.count[some], strict=True):
+        below.text(left + 0.5 / BINS, count, f"{count:,}", ha="center", va="bottom", size=8)
+    below.margins(y=0.25)
+    below.set_xlabel("confidence", size=11)
+    below.set_ylabel("images", size=11)
     _write(figure, path)
 
 

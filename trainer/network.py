@@ -43,7 +43,7 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def predict(model: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def predict(model: keras.Model, images: npt.NDArray[np.float32], temperature: float = 1.0) -> npt.NDArray[np.float32]:
     """Probabilities, float32 [n, 10], of normalised images, float32 [n, 28, 28], as serving would answer them."""
     scores = model.predict(images, batch_size=_PREDICT_BATCH, verbose=0)
-    return np.asarray(to_probabilities(scores), dtype=np.float32)
+    return np.asarray(to_probabilities(scores, temperature), dtype=np.float32)

@@ -65,7 +65,7 @@ class Recipe:
     epochs: int
     batch: int = 32
     validation: float = 0.0
-    """Share of the training images, taken from their end, that is held out from fitting."""
+    """Share of the training images, taken from their end, that is held out from fitting, and calibrates confidence."""
     learning_rate: float = 0.001
     """The highest one, and the only one without `cosine`."""
     cosine: bool = False

@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from exporter.contract import CLASSES
+from exporter.contract import CLASSES, RUN_TEMPERATURE
 from trainer import figures, runs
 from trainer.augment import distort
+from trainer.calibrate import BINS, Reliability
 from trainer.datasets import Dataset
 from trainer.evaluate import Evaluation
 from trainer.fit import History
 from trainer.hands import other_hands
-from trainer.recipes import Augmentation
+from trainer.recipes import Augmentation, Recipe
 
 _WARMUP_PER_DIGIT = 4
 _SAMPLES_PER_DIGIT = 10
@@ -51,9 +52,9 @@ def write_metrics(
     folder: Path,
     evaluation: Evaluation,
     *,
-    recipe: str,
+    temperature: float,
+    recipe: Recipe,
     seed: int,
-    parameters: int,
     images: dict[str, int],
     seconds: float,
 ) -> None:
@@ -62,20 +63,23 @@ def write_metrics(
     Args:
         folder: where to.
         evaluation: on the test images.
-        recipe: its name.
+        temperature: what calibrates the probabilities that were evaluated.
+        recipe: what was fitted.
         seed: the seed of everything random in the run.
-        parameters: weights and biases of the network.
         images: how many were for training, validation and test.
         seconds: wall time from reading the data set on, imports not counted.
     """
     metrics = {
-        "recipe": recipe,
+        "recipe": recipe.name,
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
         "precision": evaluation.precision.tolist(),
         "recall": evaluation.recall.tolist(),
         "confusion": evaluation.confusion.tolist(),
-        "parameters": parameters,
+        RUN_TEMPERATURE: temperature,
+        "expected_calibration_error": evaluation.reliability.error,
+        "calibration_bins": _bins(evaluation.reliability),
+        "parameters": recipe.parameters,
         "seed": seed,
         "images": images,
         "wall_seconds": round(seconds, 3),
@@ -85,6 +89,20 @@ def write_metrics(
         },
     }
     (folder / runs.METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def _bins(reliability: Reliability) -> list[dict[str, float]]:
+    """Bins of confidence, for programs; those without images, too."""
+    return [
+        {
+            "from": place / BINS,
+            "to": (place + 1) / BINS,
+            "images": int(reliability.count[place]),
+            "confidence": float(reliability.confidence[place]),
+            "accuracy": float(reliability.accuracy[place]),
+        }
+        for place in range(BINS)
+    ]
 
 
 def write_warmup(folder: Path, dataset: Dataset, *, seed: int) -> None:
@@ -127,6 +145,12 @@ def write_pictures(
         folder / runs.CONFUSION,
         evaluation.confusion,
         title=f"{recipe}: {evaluation.accuracy:.2%} of {count:,} test images right",
+    )
+
+    figures.reliability(
+        folder / runs.RELIABILITY,
+        evaluation.reliability,
+        title=f"{recipe}: expected calibration error {evaluation.reliability.error:.2%} on {count:,} test images",
     )
 
     chosen = np.random.default_rng(seed).permutation(count)[:_PREDICTIONS]

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from exporter.command import UserError
-from exporter.contract import RUN_MODEL, RUN_WARMUP
+from exporter.contract import RUN_METRICS, RUN_MODEL, RUN_WARMUP
 
 MODEL: Final = RUN_MODEL
 H5: Final = "mnist_model.h5"
 HISTORY: Final = "history.csv"
-METRICS: Final = "metrics.json"
+METRICS: Final = RUN_METRICS
 WARMUP: Final = RUN_WARMUP
 """Folder of PNGs, `<digit>-<i>.png`, real training digits for warming a server up."""
 SAMPLES: Final = "samples.png"
@@ -22,6 +22,7 @@ DISTORTED: Final = "distorted.png"
 """Only of a recipe that distorts its training images."""
 CURVES: Final = "curves.png"
 CONFUSION: Final = "confusion.png"
+RELIABILITY: Final = "reliability.png"
 PREDICTIONS: Final = "predictions.png"
 
 

@@ -5,16 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 
 from exporter.normalise import normalise_arrays
 from trainer import records
+from trainer.augment import distort
+from trainer.calibrate import fit_temperature
 from trainer.datasets import load
 from trainer.evaluate import evaluate
 from trainer.fit import fit, split
+from trainer.hands import other_hands
 from trainer.network import build, predict
-from trainer.recipes import Recipe
+from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
+
+_COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,10 @@ def train(
     # Training sees what serving will see: the same normalisation on both sides.
     images = normalise_arrays(dataset.x_train)
     history = fit(model, images, dataset.y_train, recipe, seed=seed, console=console)
-    probabilities = predict(model, normalise_arrays(dataset.x_test))
+    temperature = 1.0
+    if held_out:
+        temperature = calibrate(model, images[fitted:], dataset.y_train[fitted:], recipe.augmentation, seed=seed)
+    probabilities = predict(model, normalise_arrays(dataset.x_test), temperature)
     evaluation = evaluate(probabilities, dataset.y_test)
 
     try:
@@ -82,9 +92,9 @@ def train(
         records.write_metrics(
             folder,
             evaluation,
-            recipe=recipe.name,
+            temperature=temperature,
+            recipe=recipe,
             seed=seed,
-            parameters=model.count_params(),
             images={"training": fitted, "validation": held_out, "test": len(dataset.x_test)},
             seconds=seconds,
         )
@@ -93,3 +103,32 @@ def train(
             f"{folder.parent}: cannot be written ({error}); make room there or change --out",
         ) from error
     return Summary(evaluation.accuracy, evaluation.loss, seconds)
+
+
+def calibrate(
+    model: keras.Model,
+    images: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.integer],
+    augmentation: Augmentation | None,
+    *,
+    seed: int,
+) -> float:
+    """The temperature of a fitted network, found on digits that the fit has not seen: of those it has, it is too sure.
+
+    Where training distorts, so does this. A network that reads nearly every plain digit leaves a handful of mistakes to
+    judge confidence by, and other people's scans are further from MNIST than its own test set.
+
+    Args:
+        model: from build, fitted.
+        images: float32 [n, 28, 28], 0 to 1.
+        labels: digits, [n].
+        augmentation: how training images were distorted, if they were.
+        seed: of the distortions.
+    """
+    if augmentation is not None:
+        rng = np.random.default_rng(seed)
+        copies = [
+            distort(other_hands(images, labels, augmentation.hands, rng), augmentation, rng) for _ in range(_COPIES)
+        ]
+        images, labels = np.concatenate(copies), np.tile(labels, _COPIES)
+    return fit_temperature(predict(model, images), labels)

@@ -61,7 +61,10 @@ def test_the_shipped_model_is_measured_on_the_sets_that_are_there(
     low, high = wilson_interval(drawn.served.right, 41)
     assert row[0:2] == ["HwD-1000", "41"]
     assert row[3] == f"{100 * drawn.served.right / 41:.2f} %"
-    assert row[4:] == [f"{100 * low:.2f} to {100 * high:.2f} %", "1 blank"]
+    assert row[4:6] == [f"{100 * low:.2f} to {100 * high:.2f} %", "1 blank"]
+    assert row[6] == f"{100 * drawn.reliability.error:.2f} %"
+    assert drawn.reliability.count.sum() == 41
+    assert drawn.reliability.count[0] == 1
     assert [figure["served"]["right"] for figure in evaluate.figures(results)] == [
         mnist.served.right,
         drawn.served.right,

@@ -1,5 +1,6 @@
 """Publishing: the next version appears whole and verified, or nothing does."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -26,12 +27,14 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(run_folder: Path) -> Any:  # noqa: ANN401 - Keras has no types
+def network(run_folder: Path) -> Any:  # noqa: ANN401 - Keras has no types
     """Its network."""
     quiet_tensorflow()
     import keras  # noqa: PLC0415 - seconds
 
-    return keras.models.load_model(run_folder / "model.keras", compile=False)
+    from exporter.network import calibrated  # noqa: PLC0415 - imports TensorFlow
+
+    return calibrated(keras.models.load_model(run_folder / "model.keras", compile=False))
 
 
 @pytest.fixture(scope="module")
@@ -64,36 +67,36 @@ def test_versions_follow_each_other(run_folder: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in to.iterdir()) == ["1", "7", "8", "notes"]
 
 
-def test_a_version_warms_up_with_real_pngs(model: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_version_warms_up_with_real_pngs(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
     """The warm-up requests hold the run's PNGs, alone and together, for both signatures."""
-    from exporter.publish import publish_model, reference_of  # noqa: PLC0415 - imports TensorFlow
+    from exporter.publish import publish_network, reference_of  # noqa: PLC0415 - imports TensorFlow
     from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
 
-    version = publish_model(model, images, reference_of(model, images), tmp_path, lambda _: None)
+    version = publish_network(network, images, reference_of(network, images), tmp_path, lambda _: None)
     requests = [(signature, inputs) for signature, inputs in read_warmup(version)]
     sizes = [(signature, len(next(iter(inputs.values())))) for signature, inputs in requests]
     assert sizes == [("serving_default", 1), ("pixels", 1), ("serving_default", len(images)), ("pixels", len(images))]
     assert requests[2][1]["image_bytes"].numpy().tolist() == images
 
 
-def test_a_failed_verification_leaves_nothing(model: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_failed_verification_leaves_nothing(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
     """If the SavedModel does not answer as the reference says, the number is named and no version appears."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from exporter.publish import publish_model, reference_of  # noqa: PLC0415 - imports TensorFlow
+    from exporter.publish import publish_network, reference_of  # noqa: PLC0415 - imports TensorFlow
 
-    reference = reference_of(model, images)
+    reference = reference_of(network, images)
     wrong = reference.pixel_probabilities.copy()
     wrong[2, 5] += 0.01
     with pytest.raises(UserError) as refusal:
-        publish_model(model, images, replace(reference, pixel_probabilities=wrong), tmp_path, lambda _: None)
+        publish_network(network, images, replace(reference, pixel_probabilities=wrong), tmp_path, lambda _: None)
     assert "not published" in str(refusal.value)
     assert "signature pixels" in str(refusal.value)
     assert f"probabilities[2, 5] is {reference.pixel_probabilities[2, 5]:.7f}" in str(refusal.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_that_fails_whole_requests_is_refused(model: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_model_that_fails_whole_requests_is_refused(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
     """A SavedModel whose signature fails for one broken image does not pass the gate."""
     import keras  # noqa: PLC0415 - seconds
     import tensorflow as tf  # noqa: PLC0415 - seconds
@@ -105,36 +108,79 @@ def test_a_model_that_fails_whole_requests_is_refused(model: Any, images: list[b
     def fragile(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         sizes = tf.map_fn(lambda image: tf.size(tf.io.decode_png(image)), image_bytes, fn_output_signature=tf.int32)
         with tf.control_dependencies([sizes]):
-            return image_signature(model)(tf.identity(image_bytes))
+            return image_signature(network)(tf.identity(image_bytes))
 
     archive = keras.export.ExportArchive()
     specs = {
         "serving_default": (fragile, tf.TensorSpec([None], tf.string, name="image_bytes")),
-        "pixels": (pixels_signature(model), tf.TensorSpec([None, 28, 28], tf.uint8, name="pixels")),
+        "pixels": (pixels_signature(network), tf.TensorSpec([None, 28, 28], tf.uint8, name="pixels")),
     }
     for name, (function, spec) in specs.items():
         archive.add_endpoint(name=name, fn=function, input_signature=[spec])
     archive.write_out(str(tmp_path / "fragile"), verbose=False)
     with pytest.raises(DifferenceError, match="it fails"):
-        verify(tmp_path / "fragile", reference_of(model, images))
+        verify(tmp_path / "fragile", reference_of(network, images))
 
 
-def test_a_reference_survives_its_file(model: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
+def test_a_reference_survives_its_file(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
     """What the fresh process reads is what was written, images that end in zeros included."""
     from exporter.publish import reference_of  # noqa: PLC0415 - imports TensorFlow
     from exporter.verify import Reference  # noqa: PLC0415
 
-    reference = reference_of(model, images)
+    reference = reference_of(network, images)
     reference = Reference(
         np.array([*images[:-1], images[-1] + b"\0\0"], object),
         reference.image_probabilities,
         reference.pixels,
         reference.pixel_probabilities,
+        1e-2,
     )
     reference.save(tmp_path / "reference.npz")
     read = Reference.load(tmp_path / "reference.npz")
     assert read.images.tolist() == reference.images.tolist()
     np.testing.assert_array_equal(read.pixel_probabilities, reference.pixel_probabilities)
+    assert read.tolerance == 1e-2
+
+
+def test_confidence_is_calibrated_by_the_runs_temperature(run_folder: Path, tmp_path: Path) -> None:
+    """Both signatures answer with the run's temperature; a run folder from before there was one, without."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    answers = {}
+    for temperature in (None, 1.0, 2.0):
+        run = tmp_path / f"run-{temperature}"
+        shutil.copytree(run_folder, run)
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert metrics.pop("temperature") > 0
+        if temperature:
+            metrics["temperature"] = temperature
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        assert _export(run, tmp_path / run.name / "digits").returncode == 0
+        model = tf.saved_model.load(str(tmp_path / run.name / "digits" / "1"))
+        paths = sorted((run / "warmup").glob("*.png"))
+        pixels = np.stack([tf.io.decode_png(path.read_bytes()).numpy()[..., 0] for path in paths])
+        bare = model.signatures["pixels"](pixels=tf.constant(pixels))
+        served = model.signatures["serving_default"](image_bytes=tf.constant([path.read_bytes() for path in paths]))
+        for outputs in (bare, served):
+            np.testing.assert_allclose(outputs["confidence"], outputs["probabilities"].numpy().max(axis=1))
+        np.testing.assert_allclose(bare["probabilities"], served["probabilities"], atol=1e-4)
+        answers[temperature] = bare["probabilities"].numpy()
+    np.testing.assert_allclose(answers[None], answers[1.0])
+    cooler = np.sqrt(answers[1.0])
+    np.testing.assert_allclose(answers[2.0], cooler / cooler.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"temperature": 0}', '{"temperature": "hot"}', '{"temperature": null}'])
+def test_damaged_metrics_are_told(run_folder: Path, tmp_path: Path, text: str) -> None:
+    """What metrics.json holds instead of a temperature is told in one line, and nothing is published."""
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    (run / "metrics.json").write_text(text)
+    result = _export(run, tmp_path / "digits")
+    assert result.returncode == 2
+    assert "metrics.json" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "digits").exists()
 
 
 @pytest.mark.parametrize("missing", ["model.keras", "warmup"])
@@ -177,7 +223,8 @@ def test_recipes_that_are_not_softmax_are_published_too(tmp_path: Path) -> None:
     import keras  # noqa: PLC0415 - seconds
     import tensorflow as tf  # noqa: PLC0415 - seconds
 
-    from exporter.publish import publish_model, reference_of  # noqa: PLC0415 - imports TensorFlow
+    from exporter.network import calibrated  # noqa: PLC0415 - imports TensorFlow
+    from exporter.publish import publish_network, reference_of  # noqa: PLC0415 - imports TensorFlow
     from tests.support import write_png  # noqa: PLC0415
 
     keras.utils.set_random_seed(1)
@@ -185,7 +232,8 @@ def test_recipes_that_are_not_softmax_are_published_too(tmp_path: Path) -> None:
     model = keras.Sequential(layers)
     noise = np.random.default_rng(1).integers(0, 256, (3, 28, 28, 1))
     images = [write_png(picture) for picture in noise]
-    version = publish_model(model, images, reference_of(model, images), tmp_path, lambda _: None)
+    network = calibrated(model)
+    version = publish_network(network, images, reference_of(network, images), tmp_path, lambda _: None)
     pixels = noise[..., 0].astype(np.uint8)
     outputs = tf.saved_model.load(str(version)).signatures["pixels"](pixels=tf.constant(pixels))
     scores = model.predict(pixels / 255.0, verbose=0)

@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
 
 
 def test_run_folder_is_complete(run: Path) -> None:
-    """A run folder holds the model in both formats, the numbers, the warm-up digits and four pictures; no more."""
+    """A run folder holds the model in both formats, the numbers, the warm-up digits and five pictures; no more."""
     assert sorted(path.name for path in run.iterdir()) == [
         "confusion.png",
         "curves.png",
@@ -63,12 +63,13 @@ def test_run_folder_is_complete(run: Path) -> None:
         "mnist_model.h5",
         "model.keras",
         "predictions.png",
+        "reliability.png",
         "samples.png",
         "warmup",
     ]
 
 
-@pytest.mark.parametrize("name", ["samples.png", "curves.png", "confusion.png", "predictions.png"])
+@pytest.mark.parametrize("name", ["samples.png", "curves.png", "confusion.png", "predictions.png", "reliability.png"])
 def test_pictures_can_be_looked_at(run: Path, name: str) -> None:
     """Each picture is a PNG of about a screen's size, and not blank."""
     with Image.open(run / name) as image:
@@ -81,18 +82,30 @@ def test_metrics_are_the_models(run: Path, dataset: Dataset) -> None:
     """The numbers in metrics.json are those of the saved model on the test images."""
     metrics = json.loads((run / "metrics.json").read_text())
     model = keras.saving.load_model(run / "model.keras")
-    again = evaluate(predict(model, normalise_arrays(dataset.x_test)), dataset.y_test)
+    again = evaluate(predict(model, normalise_arrays(dataset.x_test), metrics["temperature"]), dataset.y_test)
     assert metrics["test_accuracy"] == again.accuracy
     assert metrics["test_loss"] == pytest.approx(again.loss, rel=1e-5)
     assert metrics["confusion"] == again.confusion.tolist()
     assert metrics["precision"] == pytest.approx(again.precision.tolist())
     assert metrics["recall"] == pytest.approx(again.recall.tolist())
+    assert metrics["expected_calibration_error"] == pytest.approx(again.reliability.error, abs=1e-5)
+    assert sum(found["images"] for found in metrics["calibration_bins"]) == 200
+    assert [found["to"] for found in metrics["calibration_bins"]][-1] == 1
     assert metrics["recipe"] == "dense-128-dropout"
     assert metrics["seed"] == 3
     assert metrics["parameters"] == model.count_params() == 101_770
     assert metrics["images"] == {"training": 480, "validation": 120, "test": 200}
     assert set(metrics["versions"]) == {"python", "tensorflow", "keras", "numpy", "digits"}
     assert 0 < metrics["wall_seconds"] < 120
+
+
+def test_calibrated_on_held_out_digits(run: Path, dataset: Dataset) -> None:
+    """The temperature is the one at which the digits that the fit has not seen are least surprising."""
+    temperature = json.loads((run / "metrics.json").read_text())["temperature"]
+    model = keras.saving.load_model(run / "model.keras")
+    images, labels = normalise_arrays(dataset.x_train[480:]), dataset.y_train[480:]
+    losses = [evaluate(predict(model, images, factor * temperature), labels).loss for factor in (0.9, 1, 1.1)]
+    assert losses[1] < min(losses[0], losses[2])
 
 
 def test_h5_is_the_same_model(run: Path, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from trainer import figures
+from trainer.calibrate import reliability
 from trainer.datasets import Dataset
 
 
@@ -68,3 +69,17 @@ def test_confusion_heat(tmp_path: Path) -> None:
         assert picture.shape == (900, 1020, 3)
         dark = (picture.sum(axis=-1) < 250).mean()
         assert dark > 0.05 if matrix.any() else dark < 0.05
+
+
+def test_reliability_shows_overconfidence(tmp_path: Path) -> None:
+    """Bars reach as high as the accuracy, dots stand where the confidence is; few images and one bin are drawn, too."""
+    blue = []
+    for right in (300, 600):
+        found = reliability(np.linspace(0.1, 1, 600), np.arange(600) < right)
+        figures.reliability(tmp_path / "reliability.png", found, title="reliability")
+        picture = pixels(tmp_path / "reliability.png")
+        assert picture.shape == (900, 840, 3)
+        blue.append(int(((picture[..., 2] > 150) & (picture[..., 0] < 60)).sum()))
+    assert blue[1] > 1.5 * blue[0]
+    figures.reliability(tmp_path / "one.png", reliability(np.ones(1), np.array([True])), title="one")
+    assert pixels(tmp_path / "one.png").shape == (900, 840, 3)

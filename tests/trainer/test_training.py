@@ -12,8 +12,11 @@ from rich.console import Console
 
 from exporter.normalise import normalise_arrays
 from trainer import training
+from trainer.augment import distort
 from trainer.datasets import Dataset
-from trainer.network import predict
+from trainer.evaluate import evaluate
+from trainer.fit import fit
+from trainer.network import build, predict
 from trainer.recipes import find
 
 
@@ -50,3 +53,19 @@ def test_model_loads_with_its_normalisation(run: tuple[Path, training.Summary], 
     model = keras.saving.load_model(folder / "model.keras")
     answers = predict(model, normalise_arrays(dataset.x_test)).argmax(axis=1)
     assert (answers == dataset.y_test).mean() == pytest.approx(summary.accuracy)
+
+
+def test_calibrated_on_distorted_digits(dataset: Dataset) -> None:
+    """The temperature makes distorted copies of unseen digits less surprising, and a repetition finds the same one."""
+    recipe = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64,), epochs=5, batch=32)
+    assert recipe.augmentation is not None
+    images, labels = normalise_arrays(dataset.x_train), dataset.y_train
+    keras.utils.set_random_seed(2)
+    model = build(recipe)
+    fit(model, images[:400], labels[:400], recipe, seed=2, console=Console(quiet=True))
+    unseen = images[400:], labels[400:]
+    found, again = (training.calibrate(model, *unseen, recipe.augmentation, seed=2) for _ in range(2))
+    assert found == again != training.calibrate(model, *unseen, None, seed=2)
+    copies = distort(images[400:], recipe.augmentation, np.random.default_rng(9))
+    losses = [evaluate(predict(model, copies, temperature), labels[400:]).loss for temperature in (0.5 * found, found)]
+    assert losses[1] < losses[0]

@@ -1,0 +1,83 @@
+"""A folded network says what Keras says, in float32 to the last digits, in bfloat16 nearly."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from exporter.command import UserError, quiet_tensorflow
+from tests.support import write_png
+
+quiet_tensorflow()
+
+import keras  # noqa: E402 - after TensorFlow's chatter is closed off
+import tensorflow as tf  # noqa: E402 - as above
+
+from exporter.fold import fold  # noqa: E402 - as above
+from exporter.network import BFLOAT16, FLOAT32, TOLERANCE, calibrated, served  # noqa: E402 - as above
+from exporter.publish import publish_network, reference_of  # noqa: E402 - as above
+from trainer.network import build  # noqa: E402 - as above
+from trainer.recipes import RECIPES  # noqa: E402 - as above
+
+
+def fitted(name: str) -> Any:  # noqa: ANN401 - Keras has no types
+    """A recipe's network with weights, and with moving averages as if it had been fitted."""
+    keras.utils.set_random_seed(1)
+    model = build(RECIPES[name])
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.gamma.shape
+            layer.set_weights([rng.uniform(low, high, shape) for low, high in ((0.5, 2), (-1, 1), (-1, 1), (0.3, 3))])
+        elif isinstance(layer, keras.layers.Dense) and layer.use_bias:
+            layer.bias.assign(rng.normal(0, 0.3, layer.bias.shape))
+    return model
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_folded_without_a_difference(name: str) -> None:
+    """Whatever the layers, the probabilities are Keras', at a temperature, too; and one product a layer is left."""
+    model = fitted(name)
+    images = tf.constant(np.random.default_rng(0).random((50, 28, 28), np.float32))
+    layers = fold(model)
+    assert layers is not None
+    assert len(layers) == len(RECIPES[name].hidden) + 1
+    for temperature in (1.0, 1.7):
+        expected = calibrated(model, temperature)(images)
+        np.testing.assert_allclose(served(model, temperature)(images), expected, atol=1e-6)
+
+
+def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path) -> None:
+    """Half the size on disk, float32 probabilities that sum to 1, at most a hundredth from Keras'."""
+    model = fitted("dense-128-32")
+    pictures = np.random.default_rng(1).integers(0, 256, (8, 28, 28, 1))
+    images = [write_png(picture) for picture in pictures]
+    sizes = {}
+    for dtype in (FLOAT32, BFLOAT16):
+        reference = reference_of(calibrated(model), images, TOLERANCE[dtype])
+        version = publish_network(served(model, dtype=dtype), images, reference, tmp_path, lambda _: None)
+        sizes[dtype] = (version / "variables" / "variables.data-00000-of-00001").stat().st_size
+        outputs = tf.saved_model.load(str(version)).signatures["pixels"](
+            pixels=tf.constant(pictures[..., 0].astype(np.uint8))
+        )
+        assert outputs["probabilities"].dtype == tf.float32
+        np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
+        np.testing.assert_allclose(outputs["probabilities"], reference.pixel_probabilities, atol=TOLERANCE[dtype])
+    assert sizes[BFLOAT16] < 0.55 * sizes[FLOAT32]
+
+
+def test_other_networks_are_served_as_keras_runs_them() -> None:
+    """A network with convolutions is published in float32; in bfloat16 it is refused in one line."""
+    layers = [
+        keras.Input((28, 28)),
+        keras.layers.Reshape((28, 28, 1)),
+        keras.layers.Conv2D(2, 3),
+        keras.layers.Flatten(),
+    ]
+    model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")], name="small")
+    images = tf.constant(np.random.default_rng(0).random((5, 28, 28), np.float32))
+    assert fold(model) is None
+    np.testing.assert_array_equal(served(model)(images), calibrated(model)(images))
+    with pytest.raises(UserError, match="small is no chain of dense layers"):
+        served(model, dtype=BFLOAT16)
