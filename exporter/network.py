@@ -30,10 +30,10 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
     Raises:
         UserError: other layers than dense ones, which are served in float32 alone.
     """
-    layers = fold(model)
-    if layers is None:
+    folded = fold(model)
+    if folded is None:
         if dtype != FLOAT32:
             raise UserError(f"{model.name} is no chain of dense layers, and is served in {FLOAT32} alone")
         return calibrated(model, temperature)
-    scores = compute(layers, dtype)
+    scores = compute(folded, dtype)
     return lambda images: to_probabilities(scores(images), temperature)

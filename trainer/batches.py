@@ -7,7 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.augment import distort
+from trainer.draw import Pixels
 from trainer.hands import other_hands
+from trainer.nondigits import mix_in
 from trainer.recipes import Augmentation
 
 
@@ -16,6 +18,15 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
 
     A batch depends on the seed, the epoch and its place alone: whoever asks, in whatever order, gets the same one.
     Keras computes them in a thread beside the training step.
+
+    Args:
+        images: float32 [n, 28, 28], 0 to 1.
+        targets: digits, [n], or one-hot, [n, 10].
+        augmentation: how they are distorted.
+        batch: images in each.
+        seed: of all that is random.
+        pool: pictures that are no digit, uint8 [m, 28, 28]; targets are one-hot then.
+        non_digits: how many of them come on top of each batch, as a share of it.
     """
 
     def __init__(
@@ -26,6 +37,8 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         augmentation: Augmentation,
         batch: int,
         seed: int,
+        pool: Pixels | None = None,
+        non_digits: float = 0.0,
     ) -> None:
         super().__init__()
         self._images = images  # [n, 28, 28]
@@ -33,6 +46,8 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         self._augmentation = augmentation
         self._batch = batch
         self._seed = seed
+        self._pool = pool
+        self._non_digits = non_digits
         self._epoch = 0
         self._order = self._shuffled()
 
@@ -44,6 +59,9 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         rng = np.random.default_rng([self._seed, self._epoch, index])
         images, targets = self._images[chosen], self._targets[chosen]
         images = other_hands(images, _labels_of(targets), self._augmentation.hands, rng)
+        if self._pool is not None:
+            digits = np.asarray(targets, np.float32)
+            images, targets = mix_in(images, digits, self._pool, share=self._non_digits, rng=rng)
         return distort(images, self._augmentation, rng), targets
 
     def on_epoch_end(self) -> None:

@@ -1,5 +1,6 @@
 """`digits-train`: fit a recipe on MNIST and leave a run folder."""
 
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -44,7 +45,10 @@ def _print_recipes(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
 
 
 def _layers(recipe: Recipe) -> str:
-    parts = [str(units) for units in recipe.hidden]
+    parts = [] if recipe.moments is None else ["moments"]
+    for units, alike in itertools.groupby(recipe.hidden):
+        count = len(list(alike))
+        parts.append(f"{count}x{units}" if count > 1 else str(units))
     if recipe.batch_norm:
         parts.append("batch norm")
     if recipe.dropout:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from exporter.command import UserError
 from exporter.contract import CLASSES
 from trainer.batches import DistortedBatches
+from trainer.draw import Pixels
 from trainer.recipes import Recipe
 
 History = dict[str, list[float]]
@@ -46,6 +47,7 @@ def fit(
     *,
     seed: int,
     console: Console,
+    pool: Pixels | None = None,
 ) -> History:
     """Fit a network that was built by the same recipe.
 
@@ -56,6 +58,8 @@ def fit(
         recipe: epochs, batch size, share held out, form of the labels, learning rates and distortions.
         seed: of the distortions and the order of distorted images; all else follows Keras' own seed.
         console: where progress is shown, if it is a terminal.
+        pool: pictures that are no digit, uint8 [m, 28, 28], to be mixed in as the recipe says. Accuracy counts them,
+            though no answer to them is right.
     """
     targets = keras.utils.to_categorical(labels, CLASSES) if recipe.one_hot else labels
     fitted, held_out = split(len(images), recipe)
@@ -73,7 +77,7 @@ def fit(
         disable=not console.is_terminal,
     ) as progress:
         history = model.fit(
-            **_training_data(images[:fitted], targets[:fitted], recipe, seed=seed),
+            **_training_data(images[:fitted], targets[:fitted], recipe, pool, seed=seed),
             epochs=recipe.epochs,
             validation_data=(images[fitted:], targets[fitted:]) if held_out else None,
             callbacks=[_show(progress, recipe, batches=batches)] if console.is_terminal else [],
@@ -86,16 +90,23 @@ def _training_data(
     images: npt.NDArray[np.float32],
     targets: npt.NDArray[np.generic],
     recipe: Recipe,
+    pool: Pixels | None,
     *,
     seed: int,
 ) -> dict[str, Any]:
     """What `Model.fit` is told about them: images as they are, or distorted anew in each epoch."""
     if recipe.augmentation is None:
         return {"x": images, "y": targets, "batch_size": recipe.batch}
-    return {
-        "x": DistortedBatches(images, targets, augmentation=recipe.augmentation, batch=recipe.batch, seed=seed),
-        "shuffle": False,  # it shuffles by itself
-    }
+    batches = DistortedBatches(
+        images,
+        targets,
+        augmentation=recipe.augmentation,
+        batch=recipe.batch,
+        seed=seed,
+        pool=pool,
+        non_digits=recipe.non_digits,
+    )
+    return {"x": batches, "shuffle": False}  # it shuffles by itself
 
 
 def _cosine(recipe: Recipe, *, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

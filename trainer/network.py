@@ -1,30 +1,23 @@
 """From a recipe to a compiled Keras network, and the probabilities that a fitted one gives."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import CLASSES, SIDE
+from exporter.moments import MomentNormalization
 from exporter.probabilities import to_probabilities
 from trainer.recipes import Recipe
 
 _PREDICT_BATCH = 1000
+_PROCESSOR = Path("/proc/cpuinfo")
 
 
 def build(recipe: Recipe) -> keras.Model:
     """Build and compile the network of a recipe: float32 [n, 28, 28] in 0 to 1 to scores, float32 [n, 10]."""
-    layers = [keras.Input((SIDE, SIDE)), keras.layers.Flatten()]
-    for units in recipe.hidden:
-        if recipe.batch_norm:
-            # Its offset stands for the bias.
-            layers.append(keras.layers.Dense(units, use_bias=False))
-            layers += [keras.layers.BatchNormalization(), keras.layers.ReLU()]
-        else:
-            layers.append(keras.layers.Dense(units, activation="relu"))
-        if recipe.dropout:
-            layers.append(keras.layers.Dropout(recipe.dropout))
-    layers.append(keras.layers.Dense(CLASSES, activation=recipe.outputs))
-    model = keras.Sequential(layers, name=recipe.name)
+    model = _layers(recipe, "mixed_bfloat16" if recipe.bfloat16 and has_bfloat16() else "float32")
     model.compile(
         optimizer=_optimizer(recipe),
         loss=recipe.loss,
@@ -32,6 +25,41 @@ def build(recipe: Recipe) -> keras.Model:
         jit_compile=True if recipe.xla else "auto",
     )
     return model
+
+
+def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
+    """A fitted network with the same weights, all of it computed in float32, as it is saved and served."""
+    exact = _layers(recipe, "float32")
+    exact.set_weights(model.get_weights())
+    return exact
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 numbers itself: without, they cost several times as much as float32."""
+    try:
+        flags = _PROCESSOR.read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def _layers(recipe: Recipe, dtype: str) -> keras.Sequential:
+    layers = [keras.Input((SIDE, SIDE))]
+    if recipe.moments is not None:
+        layers.append(MomentNormalization(recipe.moments))
+    layers.append(keras.layers.Flatten(dtype=dtype))
+    for units in recipe.hidden:
+        if recipe.batch_norm:
+            # Its offset stands for the bias.
+            layers.append(keras.layers.Dense(units, use_bias=False, dtype=dtype))
+            layers += [keras.layers.BatchNormalization(dtype=dtype), keras.layers.ReLU(dtype=dtype)]
+        else:
+            layers.append(keras.layers.Dense(units, activation="relu", dtype=dtype))
+        if recipe.dropout:
+            layers.append(keras.layers.Dropout(recipe.dropout, dtype=dtype))
+    # Scores need more digits than bfloat16 has.
+    layers.append(keras.layers.Dense(CLASSES, activation=recipe.outputs, dtype="float32"))
+    return keras.Sequential(layers, name=recipe.name)
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:

@@ -17,10 +17,12 @@ from trainer.datasets import load
 from trainer.evaluate import evaluate
 from trainer.fit import fit, split
 from trainer.hands import other_hands
-from trainer.network import build, predict
+from trainer.network import build, in_float32, predict
+from trainer.nondigits import non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
 
+_POOL = 20_000  # pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
 
 
@@ -66,7 +68,12 @@ def train(
     model = build(recipe)
     # Training sees what serving will see: the same normalisation on both sides.
     images = normalise_arrays(dataset.x_train)
-    history = fit(model, images, dataset.y_train, recipe, seed=seed, console=console)
+    pool = None
+    if recipe.non_digits:
+        with console.status("Drawing pictures that are no digit"):
+            pool = non_digits(_POOL, digits=dataset.x_train[:fitted], seed=seed)
+    history = fit(model, images, dataset.y_train, recipe, seed=seed, console=console, pool=pool)
+    model = in_float32(model, recipe)
     temperature = 1.0
     if held_out:
         temperature = calibrate(model, images[fitted:], dataset.y_train[fitted:], recipe.augmentation, seed=seed)

@@ -17,14 +17,14 @@ import tensorflow as tf  # noqa: E402 - as above
 from exporter.fold import fold  # noqa: E402 - as above
 from exporter.network import BFLOAT16, FLOAT32, TOLERANCE, calibrated, served  # noqa: E402 - as above
 from exporter.publish import publish_network, reference_of  # noqa: E402 - as above
-from trainer.network import build  # noqa: E402 - as above
+from trainer.network import build, in_float32  # noqa: E402 - as above
 from trainer.recipes import RECIPES  # noqa: E402 - as above
 
 
 def fitted(name: str) -> Any:  # noqa: ANN401 - Keras has no types
     """A recipe's network with weights, and with moving averages as if it had been fitted."""
     keras.utils.set_random_seed(1)
-    model = build(RECIPES[name])
+    model = in_float32(build(RECIPES[name]), RECIPES[name])
     rng = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -40,9 +40,9 @@ def test_every_recipe_is_folded_without_a_difference(name: str) -> None:
     """Whatever the layers, the probabilities are Keras', at a temperature, too; and one product a layer is left."""
     model = fitted(name)
     images = tf.constant(np.random.default_rng(0).random((50, 28, 28), np.float32))
-    layers = fold(model)
-    assert layers is not None
-    assert len(layers) == len(RECIPES[name].hidden) + 1
+    folded = fold(model)
+    assert folded is not None
+    assert len(folded.layers) == len(RECIPES[name].hidden) + 1
     for temperature in (1.0, 1.7):
         expected = calibrated(model, temperature)(images)
         np.testing.assert_allclose(served(model, temperature)(images), expected, atol=1e-6)

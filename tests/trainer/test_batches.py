@@ -54,6 +54,21 @@ def test_epochs_and_seeds_differ(augmentation: Augmentation) -> None:
         assert not np.array_equal(first[0][0], others[0][0])
 
 
+def test_pictures_that_are_no_digit_come_on_top() -> None:
+    """Each batch has its own digits and a share of others, whose target is the same for all ten."""
+    greys = np.full([20, 28, 28], 0.5, np.float32)
+    pool = np.full([3, 28, 28], 255, np.uint8)
+    targets = np.eye(10, dtype=np.float32)[np.arange(20) % 10]
+    source = DistortedBatches(greys, targets, augmentation=Augmentation(), batch=8, seed=0, pool=pool, non_digits=0.25)
+    pairs = epoch(source)
+    assert [len(images) for images, _ in pairs] == [10, 10, 5]
+    for images, target in pairs:
+        is_digit = images.max(axis=(1, 2)) < 0.6
+        np.testing.assert_array_equal(target[is_digit].max(axis=1), 1)
+        np.testing.assert_allclose(target[~is_digit], 0.1)
+        assert (~is_digit).sum() == round(0.25 * is_digit.sum())
+
+
 def test_distorted_anew_in_each_epoch() -> None:
     """An image looks different in the next epoch."""
     source = batches()
