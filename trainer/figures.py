@@ -187,18 +187,17 @@ def reliability(path: Path, found: Reliability, *, title: str) -> None:
     axes.bar(edges[some], found.accuracy[some], color=_TRAINING, label="accuracy", **bars)
     axes.plot([0, 1], [0, 1], color="#808080", linestyle="--", linewidth=1, label="as sure as right")
     axes.plot(found.confidence[some], found.accuracy[some], "o", color=_VALIDATION, label="mean confidence")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02))
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02))  # room for a dot at either end
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("accuracy", size=11)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, loc="upper left")
-    axes.set_title(title, size=13)
+    figure.suptitle(title, size=12)
     # Nearly all images are in the last bin: on a linear scale the others would not be seen.
     below.bar(edges[some], found.count[some], color=_TRAINING, **bars)
-    below.set(yscale="log", ylim=(0.5, None))
+    below.set(yscale="log", ylim=(0.5, 6 * found.count.max()))
     for left, count in zip(edges[some], found.count[some], strict=True):
         below.text(left + 0.5 / BINS, count, f"{count:,}", ha="center", va="bottom", size=8)
-    below.margins(y=0.25)
     below.set_xlabel("confidence", size=11)
     below.set_ylabel("images", size=11)
     _write(figure, path)

@@ -150,7 +150,7 @@ def write_pictures(
     figures.reliability(
         folder / runs.RELIABILITY,
         evaluation.reliability,
-        title=f"{recipe}: expected calibration error {evaluation.reliability.error:.2%} on {count:,} test images",
+        title=f"{recipe}: expected calibration error {evaluation.reliability.error:.2%}, {count:,} test images",
     )
 
     chosen = np.random.default_rng(seed).permutation(count)[:_PREDICTIONS]
