@@ -7,12 +7,12 @@ import contextlib
 import gc
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from batch.terminal import notify, progress
 from batch.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
 from batch.window import DEFAULT_IN_FLIGHT
 from exporter.command import UserError, VersionOption, require_extra, run
@@ -20,8 +20,6 @@ from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from rich.console import Console
 
     from batch.accuracy import Tally
     from batch.engine import Listener
@@ -263,26 +261,21 @@ def _check(job: "Job") -> None:
     from batch.display import print_notice
     from batch.job import check_server
 
-    errors = Console(stderr=True)
     try:
-        text = check_server(job, partial(print_notice, errors))
+        text = check_server(job, notify)
     except KeyboardInterrupt:
         _stop("interrupted", EXIT_INTERRUPTED)
     print_notice(Console(), text)
 
 
 def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
-    from rich.console import Console
-
     from batch.accuracy import Tally
-    from batch.display import print_notice, progress
     from batch.endpoint import ServerError
     from batch.job import run_job
     from batch.output import STANDARD_OUTPUT
     from batch.paths import PathList
     from batch.truth import check_truth, read_truth
 
-    errors = Console(stderr=True)
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
     tally = None if truth is None else Tally(read_truth(truth, job.out))
@@ -296,9 +289,9 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
             _check_report(report, truth, job)
         if summary is not None:
             _check_summary(summary, job)
-        with progress(errors, None if is_listed else lambda: count(job.walk)) as show:
+        with progress(None if is_listed else lambda: count(job.walk)) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
-            found, skipped = run_job(job, partial(print_notice, errors), *listeners, listed=listed)
+            found, skipped = run_job(job, notify, *listeners, listed=listed)
     except ServerError as error:
         _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
     except BrokenPipeError:
@@ -308,12 +301,10 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         _stop(f"cannot write {error.filename or job.out}: {error.strerror}; make room, then {again}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
-    # A table on standard output is not to be mixed with words.
-    _conclude(errors if streams else Console(), job, found, skipped, tally, report, summary)
+    _conclude(job, found, skipped, tally, report, summary)
 
 
 def _conclude(
-    terminal: "Console",
     job: "Job",
     found: "Summary",
     skipped: Skipped,
@@ -321,9 +312,14 @@ def _conclude(
     report: Path | None,
     summary: Path | None,
 ) -> None:
+    from rich.console import Console
+
     from batch.display import print_accuracy, print_notice, print_summary
+    from batch.output import STANDARD_OUTPUT
     from batch.summary import write_summary
 
+    # A table on standard output is not to be mixed with words.
+    terminal = Console(stderr=job.out == STANDARD_OUTPUT)
     print_summary(terminal, found, skipped, str(job.out))
     if tally is not None:
         print_accuracy(terminal, tally)

@@ -20,10 +20,10 @@ from exporter.contract import CLASSES
 
 @contextmanager
 def progress(console: Console, count: Callable[[], int] | None) -> Iterator[Listener]:
-    """Show images done, images/s, errors and time left; nothing where the console is no terminal.
+    """Show images done, images/s, errors and time left.
 
     Args:
-        console: standard error.
+        console: standard error, a terminal.
         count: how many images there will be. It runs beside the work, which need not wait for it. None where nobody
             can know.
     """
@@ -35,9 +35,9 @@ def progress(console: Console, count: Callable[[], int] | None) -> Iterator[List
         TextColumn("{task.fields[errors]} errors"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("predicting", total=None, rate="-", errors=0)
-        if console.is_terminal and count is not None:
+        if count is not None:
             threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
         yield _Counter(bar, task)
 

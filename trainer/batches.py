@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.augment import distort
-from trainer.draw import Pixels
 from trainer.hands import other_hands
-from trainer.nondigits import mix_in
+from trainer.nondigits import NonDigits, mix_in
 from trainer.recipes import Augmentation
 
 
@@ -25,8 +24,7 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         augmentation: how they are distorted.
         batch: images in each.
         seed: of all that is random.
-        pool: pictures that are no digit, uint8 [m, 28, 28]; targets are one-hot then.
-        non_digits: how many of them come on top of each batch, as a share of it.
+        others: pictures that are no digit, a share of which comes on top of each batch; targets are one-hot then.
     """
 
     def __init__(
@@ -37,8 +35,7 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         augmentation: Augmentation,
         batch: int,
         seed: int,
-        pool: Pixels | None = None,
-        non_digits: float = 0.0,
+        others: NonDigits | None = None,
     ) -> None:
         super().__init__()
         self._images = images  # [n, 28, 28]
@@ -46,8 +43,7 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         self._augmentation = augmentation
         self._batch = batch
         self._seed = seed
-        self._pool = pool
-        self._non_digits = non_digits
+        self._others = others
         self._epoch = 0
         self._order = self._shuffled()
 
@@ -59,15 +55,18 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         rng = np.random.default_rng([self._seed, self._epoch, index])
         images, targets = self._images[chosen], self._targets[chosen]
         images = other_hands(images, _labels_of(targets), self._augmentation.hands, rng)
-        if self._pool is not None:
-            digits = np.asarray(targets, np.float32)
-            images, targets = mix_in(images, digits, self._pool, share=self._non_digits, rng=rng)
+        if self._others is not None:
+            images, targets = mix_in(images, np.asarray(targets, np.float32), self._others, rng)
         return distort(images, self._augmentation, rng), targets
+
+    def start_at(self, epoch: int) -> None:
+        """Go on with an epoch, counted from 0."""
+        self._epoch = epoch
+        self._order = self._shuffled()
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""
-        self._epoch += 1
-        self._order = self._shuffled()
+        self.start_at(self._epoch + 1)
 
     def _shuffled(self) -> npt.NDArray[np.int64]:
         return np.random.default_rng([self._seed, self._epoch]).permutation(len(self._images))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
 from trainer.recipes import RECIPES, Recipe, find
-from trainer.runs import new_run_folder
+from trainer.runs import checkpoints_of, epochs_done, new_run_folder
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -88,7 +89,10 @@ def train(
     ] = False,
     version: VersionOption = False,  # noqa: ARG001 - the same
 ) -> None:
-    """Fit a network on MNIST and leave a run folder: model, metrics, history, warm-up digits and pictures."""
+    """Fit a network on MNIST and leave a run folder: model, metrics, history, warm-up digits and pictures.
+
+    Interrupted, the same command goes on after the last whole epoch.
+    """
     if name is None:
         raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")
     recipe = find(name)
@@ -96,17 +100,25 @@ def train(
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     # Progress goes to standard error; standard output has the result alone.
     console = Console(stderr=True)
+    checkpoints = checkpoints_of(out)
     try:
         with new_run_folder(out) as folder:
             with console.status("Starting TensorFlow"):
                 quiet_tensorflow()
                 from trainer import training  # TensorFlow takes seconds to import
-            summary = training.train(recipe, data=data, folder=folder, seed=seed, h5=h5, console=console)
+            summary = training.train(
+                recipe, data=data, folder=folder, seed=seed, h5=h5, checkpoints=checkpoints, console=console
+            )
     except KeyboardInterrupt:
-        typer.echo("digits-train: interrupted, nothing was kept", err=True)
+        done = epochs_done(checkpoints)
+        kept = (
+            f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there" if done else "nothing was kept"
+        )
+        typer.echo(f"digits-train: interrupted, {kept}", err=True)
         sys.stderr.flush()
         # At once: TensorFlow's threads are in the middle of a step, and may crash while the interpreter is taken down.
         os._exit(130)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     typer.echo(f"{out}")
     typer.echo(f"test accuracy {summary.accuracy:.2%}, loss {summary.loss:.4f}, {summary.seconds:.1f} s")
 

@@ -1,6 +1,7 @@
 """Fitting a network to images, with progress on the terminal."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -12,11 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from exporter.command import UserError
 from exporter.contract import CLASSES
 from trainer.batches import DistortedBatches
-from trainer.draw import Pixels
+from trainer.checkpoint import Checkpoints, History
+from trainer.nondigits import NonDigits
 from trainer.recipes import Recipe
-
-History = dict[str, list[float]]
-"""For each of loss, accuracy and, with validation, val_loss and val_accuracy: its value after each epoch."""
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises to its highest
 
@@ -39,33 +38,48 @@ def split(images: int, recipe: Recipe) -> tuple[int, int]:
     return images - held_out, held_out
 
 
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a network is fitted to."""
+
+    images: npt.NDArray[np.float32]
+    """[n, 28, 28], 0 to 1."""
+    labels: npt.NDArray[np.integer]
+    """Digits, [n]."""
+    others: NonDigits | None = None
+    """Pictures that are no digit, for a recipe that mixes them in."""
+
+
 def fit(
     model: keras.Model,
-    images: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.integer],
+    material: Material,
     recipe: Recipe,
     *,
     seed: int,
     console: Console,
-    pool: Pixels | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> History:
     """Fit a network that was built by the same recipe.
 
     Args:
         model: fitted in place.
-        images: float32 [n, 28, 28], 0 to 1.
-        labels: digits, [n].
+        material: what to; the recipe's share of the images, from their end, validates. Accuracy counts pictures that
+            are no digit, though no answer to them is right.
         recipe: epochs, batch size, share held out, form of the labels, learning rates and distortions.
         seed: of the distortions and the order of distorted images; all else follows Keras' own seed.
         console: where progress is shown, if it is a terminal.
-        pool: pictures that are no digit, uint8 [m, 28, 28], to be mixed in as the recipe says. Accuracy counts them,
-            though no answer to them is right.
+        checkpoints: what an interrupted fit left, and where this one leaves it.
     """
-    targets = keras.utils.to_categorical(labels, CLASSES) if recipe.one_hot else labels
+    images = material.images
+    targets = keras.utils.to_categorical(material.labels, CLASSES) if recipe.one_hot else material.labels
     fitted, held_out = split(len(images), recipe)
     batches = -(-fitted // recipe.batch)
     if recipe.cosine:
         model.optimizer.learning_rate = _cosine(recipe, steps=recipe.epochs * batches)
+    done = 0 if checkpoints is None else checkpoints.restore(model)
+    if done:
+        console.print(f"going on after epoch {done} of {recipe.epochs}", highlight=False)
+    callbacks = [] if checkpoints is None else [checkpoints]
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -76,36 +90,37 @@ def fit(
         transient=True,
         disable=not console.is_terminal,
     ) as progress:
+        if console.is_terminal:
+            callbacks.append(_show(progress, recipe, batches=batches))
         history = model.fit(
-            **_training_data(images[:fitted], targets[:fitted], recipe, pool, seed=seed),
+            **_training_data(images[:fitted], targets[:fitted], material.others, recipe, seed=seed, done=done),
+            initial_epoch=done,
             epochs=recipe.epochs,
             validation_data=(images[fitted:], targets[fitted:]) if held_out else None,
-            callbacks=[_show(progress, recipe, batches=batches)] if console.is_terminal else [],
+            callbacks=callbacks,
             verbose=0,
         ).history
+    if checkpoints is not None:
+        history = checkpoints.history
     return {name: [float(value) for value in history[name]] for name in _NAMES if name in history}
 
 
 def _training_data(
     images: npt.NDArray[np.float32],
     targets: npt.NDArray[np.generic],
+    others: NonDigits | None,
     recipe: Recipe,
-    pool: Pixels | None,
     *,
     seed: int,
+    done: int,
 ) -> dict[str, Any]:
-    """What `Model.fit` is told about them: images as they are, or distorted anew in each epoch."""
+    """What `Model.fit` is told about them: images as they are, or distorted anew in each epoch after those done."""
     if recipe.augmentation is None:
         return {"x": images, "y": targets, "batch_size": recipe.batch}
     batches = DistortedBatches(
-        images,
-        targets,
-        augmentation=recipe.augmentation,
-        batch=recipe.batch,
-        seed=seed,
-        pool=pool,
-        non_digits=recipe.non_digits,
+        images, targets, augmentation=recipe.augmentation, batch=recipe.batch, seed=seed, others=others
     )
+    batches.start_at(done)
     return {"x": batches, "shuffle": False}  # it shuffles by itself
 
 

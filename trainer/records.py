@@ -16,9 +16,9 @@ from exporter.contract import CLASSES, RUN_TEMPERATURE
 from trainer import figures, runs
 from trainer.augment import distort
 from trainer.calibrate import BINS, Reliability
+from trainer.checkpoint import History
 from trainer.datasets import Dataset
 from trainer.evaluate import Evaluation
-from trainer.fit import History
 from trainer.hands import other_hands
 from trainer.recipes import Augmentation, Recipe
 

@@ -26,6 +26,21 @@ RELIABILITY: Final = "reliability.png"
 PREDICTIONS: Final = "predictions.png"
 
 
+CHECKPOINT: Final = ".weights.h5"
+"""Ending of the files in the folder of checkpoints; before it the number of epochs that are done."""
+
+
+def checkpoints_of(out: Path) -> Path:
+    """Where an interrupted run leaves what it has, to go on from there."""
+    return out.with_name(f".{out.name}.checkpoints")
+
+
+def epochs_done(checkpoints: Path) -> int:
+    """How many epochs an interrupted run has left there."""
+    done = (path.name.removesuffix(CHECKPOINT) for path in checkpoints.glob(f"*{CHECKPOINT}"))
+    return max((int(number) for number in done if number.isdigit()), default=0)
+
+
 class CouldNotWriteError(UserError):
     """The disk would not take a run folder."""
 

@@ -13,12 +13,13 @@ from exporter.normalise import normalise_arrays
 from trainer import records
 from trainer.augment import distort
 from trainer.calibrate import fit_temperature
+from trainer.checkpoint import Checkpoints
 from trainer.datasets import load
 from trainer.evaluate import evaluate
-from trainer.fit import fit, split
+from trainer.fit import Material, fit, split
 from trainer.hands import other_hands
 from trainer.network import build, in_float32, predict
-from trainer.nondigits import non_digits
+from trainer.nondigits import NonDigits, non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
 
@@ -45,6 +46,7 @@ def train(
     folder: Path,
     seed: int,
     h5: bool,
+    checkpoints: Path,
     console: Console,
 ) -> Summary:
     """Fit a recipe, evaluate it on the test images and fill a run folder.
@@ -55,6 +57,7 @@ def train(
         folder: an empty folder.
         seed: 0 to 2**32 - 1; the same one on the same processor gives the same weights.
         h5: whether to save the network as HDF5, too.
+        checkpoints: folder of what an interrupted run left, and where this one leaves it.
         console: where progress is shown, if it is a terminal.
 
     Raises:
@@ -68,11 +71,16 @@ def train(
     model = build(recipe)
     # Training sees what serving will see: the same normalisation on both sides.
     images = normalise_arrays(dataset.x_train)
-    pool = None
+    others = None
     if recipe.non_digits:
         with console.status("Drawing pictures that are no digit"):
-            pool = non_digits(_POOL, digits=dataset.x_train[:fitted], seed=seed)
-    history = fit(model, images, dataset.y_train, recipe, seed=seed, console=console, pool=pool)
+            others = NonDigits(non_digits(_POOL, digits=dataset.x_train[:fitted], seed=seed), recipe.non_digits)
+    material = Material(images, dataset.y_train, others)
+    try:
+        kept = Checkpoints(checkpoints, recipe, seed=seed, images=(fitted, held_out))
+        history = fit(model, material, recipe, seed=seed, console=console, checkpoints=kept)
+    except OSError as error:
+        raise CouldNotWriteError(f"{checkpoints}: {error}; make room there, and repeat the command to go on") from error
     model = in_float32(model, recipe)
     temperature = 1.0
     if held_out:

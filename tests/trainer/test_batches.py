@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from trainer.batches import DistortedBatches
+from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation
 
 SHIFTED = Augmentation(shift=2)
@@ -57,9 +58,9 @@ def test_epochs_and_seeds_differ(augmentation: Augmentation) -> None:
 def test_pictures_that_are_no_digit_come_on_top() -> None:
     """Each batch has its own digits and a share of others, whose target is the same for all ten."""
     greys = np.full([20, 28, 28], 0.5, np.float32)
-    pool = np.full([3, 28, 28], 255, np.uint8)
+    others = NonDigits(np.full([3, 28, 28], 255, np.uint8), 0.25)
     targets = np.eye(10, dtype=np.float32)[np.arange(20) % 10]
-    source = DistortedBatches(greys, targets, augmentation=Augmentation(), batch=8, seed=0, pool=pool, non_digits=0.25)
+    source = DistortedBatches(greys, targets, augmentation=Augmentation(), batch=8, seed=0, others=others)
     pairs = epoch(source)
     assert [len(images) for images, _ in pairs] == [10, 10, 5]
     for images, target in pairs:

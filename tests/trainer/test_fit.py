@@ -10,16 +10,23 @@ from rich.console import Console
 
 from exporter.command import UserError
 from exporter.normalise import normalise_arrays
+from trainer.checkpoint import History
 from trainer.datasets import Dataset
-from trainer.fit import History, fit, split
+from trainer.fit import Material, fit, split
 from trainer.network import build
+from trainer.nondigits import NonDigits
 from trainer.recipes import RECIPES, Recipe, find
+
+
+def material(dataset: Dataset, recipe: Recipe) -> Material:
+    others = NonDigits(dataset.x_train[:30], recipe.non_digits) if recipe.non_digits else None
+    return Material(normalise_arrays(dataset.x_train), dataset.y_train, others)
 
 
 def run(dataset: Dataset, recipe: Recipe, *, seed: int, console: Console) -> tuple[keras.Model, History]:
     keras.utils.set_random_seed(seed)
     model = build(recipe)
-    return model, fit(model, normalise_arrays(dataset.x_train), dataset.y_train, recipe, seed=seed, console=console)
+    return model, fit(model, material(dataset, recipe), recipe, seed=seed, console=console)
 
 
 @pytest.fixture
@@ -66,7 +73,7 @@ def test_distorts_training_images_alone(dataset: Dataset, quiet: Console) -> Non
     keras.utils.set_random_seed(0)
     images = normalise_arrays(dataset.x_train)
     model = build(recipe)
-    history = fit(model, images, dataset.y_train, recipe, seed=0, console=quiet)
+    history = fit(model, Material(images, dataset.y_train), recipe, seed=0, console=quiet)
     targets = keras.utils.to_categorical(dataset.y_train[540:], 10)
     loss, accuracy = model.evaluate(images[540:], targets, verbose=0)
     assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)

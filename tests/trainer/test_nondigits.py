@@ -5,7 +5,7 @@ import pytest
 
 from trainer.datasets import Dataset
 from trainer.draw import SIZE, put_side_by_side, smooth
-from trainer.nondigits import FAMILIES, LETTERS, mix_in, non_digits
+from trainer.nondigits import FAMILIES, LETTERS, NonDigits, mix_in, non_digits
 
 
 def test_pool_is_in_mnists_form(dataset: Dataset) -> None:
@@ -65,7 +65,7 @@ def test_mixed_in_pictures_are_no_digit_in_particular() -> None:
     rng = np.random.default_rng(0)
     images, targets = rng.random((50, 28, 28), np.float32), np.eye(10, dtype=np.float32)[rng.integers(0, 10, 50)]
     pool = rng.integers(0, 256, (30, 28, 28)).astype(np.uint8)
-    more, soft = mix_in(images, targets, pool, share=0.1, rng=rng)
+    more, soft = mix_in(images, targets, NonDigits(pool, 0.1), rng)
     assert more.dtype == soft.dtype == np.float32
     assert (more.shape, soft.shape) == ((55, 28, 28), (55, 10))
     assert np.array_equal(more[:50], images)

@@ -15,7 +15,7 @@ from trainer import training
 from trainer.augment import distort
 from trainer.datasets import Dataset
 from trainer.evaluate import evaluate
-from trainer.fit import fit
+from trainer.fit import Material, fit
 from trainer.network import build, predict
 from trainer.recipes import find
 
@@ -25,7 +25,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> tuple[Path, t
     """The run folder of the shipped network, made small, and what the run came to."""
     folder = tmp_path_factory.mktemp("run")
     recipe = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64, 64), epochs=10, batch=32)
-    return folder, training.train(recipe, data=sample, folder=folder, seed=2, h5=False, console=Console(quiet=True))
+    return folder, training.train(
+        recipe,
+        data=sample,
+        folder=folder,
+        seed=2,
+        h5=False,
+        checkpoints=folder.parent / "checkpoints",
+        console=Console(quiet=True),
+    )
 
 
 def test_distorted_digits_are_shown(run: tuple[Path, training.Summary]) -> None:
@@ -62,7 +70,7 @@ def test_calibrated_on_distorted_digits(dataset: Dataset) -> None:
     images, labels = normalise_arrays(dataset.x_train), dataset.y_train
     keras.utils.set_random_seed(2)
     model = build(recipe)
-    fit(model, images[:400], labels[:400], recipe, seed=2, console=Console(quiet=True))
+    fit(model, Material(images[:400], labels[:400]), recipe, seed=2, console=Console(quiet=True))
     unseen = images[400:], labels[400:]
     found, again = (training.calibrate(model, *unseen, recipe.augmentation, seed=2) for _ in range(2))
     assert found == again != training.calibrate(model, *unseen, None, seed=2)
