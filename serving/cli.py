@@ -12,7 +12,7 @@ from exporter.contract import DEFAULT_PORT, MODEL_NAME
 from serving import flags
 
 _SHIPPED_MODEL = Path(__file__).parent / "models" / MODEL_NAME
-# Each caller that waits for its batch holds a thread.
+# Each REST request that waits for its batch holds a thread.
 _BATCHING_THREADS = 256
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -82,7 +82,7 @@ def digits_serve(
     from serving.settings import Settings  # the same
     from serving.tls import parse_channel_arguments, read_credentials  # the same
 
-    threads = _BATCHING_THREADS if enable_batching else 4 * (os.cpu_count() or 1)
+    threads = 4 * (os.cpu_count() or 1)
 
     serve(
         Settings(
@@ -94,7 +94,7 @@ def digits_serve(
             max_request_bytes=max_request_bytes,
             rest_api_port=rest_api_port,
             rest_api_timeout_in_ms=rest_api_timeout_in_ms,
-            rest_api_num_threads=rest_api_num_threads or threads,
+            rest_api_num_threads=rest_api_num_threads or (_BATCHING_THREADS if enable_batching else threads),
             metrics_path=read_monitoring_config(monitoring_config_file),
             access_log=access_log,
             tensorflow_session_parallelism=tensorflow_session_parallelism,

@@ -115,9 +115,7 @@ BatchingParametersFile = Annotated[
 ]
 GrpcMaxThreads = Annotated[
     int | None,
-    typer.Option(
-        "--grpc_max_threads", help="Requests run at a time.", min=1, show_default="4 x CPUs; 256 with batching"
-    ),
+    typer.Option("--grpc_max_threads", help="Requests run at a time, one thread each.", min=1, show_default="4 x CPUs"),
 ]
 ExitOnStdinEof = Annotated[
     bool,

@@ -14,7 +14,7 @@ from exporter.command import UserError
 _LONGEST_SOCKET_PATH = 107
 
 
-def add_tcp_port(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
+def add_tcp_port(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
     """Make an unstarted server listen on host:port, with TLS if there are credentials; return that address.
 
     Raises UserError where it cannot.
@@ -60,7 +60,7 @@ def _why_not(host: str, port: int, *, tls: bool) -> str:
     return "gRPC gives no reason; try again or choose another --port"
 
 
-def add_unix_socket(server: grpc.Server, path: Path) -> str:
+def add_unix_socket(server: grpc.aio.Server, path: Path) -> str:
     """Make an unstarted server listen on a Unix socket; return its address, `unix:PATH`.
 
     A socket file that a dead server left is replaced. Raises UserError where somebody listens on it, where the path is

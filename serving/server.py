@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.command import UserError
@@ -14,6 +13,7 @@ import grpc
 
 from serving import log
 from serving.listen import add_tcp_port, add_unix_socket, listen_for_rest
+from serving.loop import LoopThread
 from serving.model_config import ModelConfig, read_model_config_file
 from serving.settings import Settings
 from serving.start import Start
@@ -42,11 +42,8 @@ def serve(settings: Settings) -> None:
     options = dict([*_OPTIONS, ("grpc.max_receive_message_length", settings.max_request_bytes)])
     options.update(settings.grpc_channel_arguments)
     # Listening comes first, so that a port in use is told at once and not after seconds of importing TensorFlow.
-    server = grpc.server(
-        ThreadPoolExecutor(settings.grpc_max_threads, "predict"),
-        options=[*options.items()],
-        maximum_concurrent_rpcs=settings.grpc_max_threads + _WAITING_RPCS,
-    )
+    loop = LoopThread()
+    server = loop.run(_make_server([*options.items()], settings.grpc_max_threads + _WAITING_RPCS))
     addresses = _listen(server, settings)
     http = listen_for_rest(settings.host, settings.rest_api_port) if settings.rest_api_port else None
     if http:
@@ -56,7 +53,7 @@ def serve(settings: Settings) -> None:
     stop.on_signals()
     if settings.exit_on_stdin_eof:
         stop.on_stdin_eof()
-    start = Start(server, http, settings, configs, " and ".join(addresses), stop)
+    start = Start(server, loop, http, settings, configs, " and ".join(addresses), stop)
     start.start()
     try:
         reason = stop.wait()
@@ -71,6 +68,11 @@ def serve(settings: Settings) -> None:
     os._exit(0)
 
 
+async def _make_server(options: list[tuple[str, int | str]], most_rpcs: int) -> grpc.aio.Server:
+    # One thread takes requests in and hands answers out; a thread for each that waits would cost more than it does.
+    return grpc.aio.server(options=options, maximum_concurrent_rpcs=most_rpcs)
+
+
 def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
     """Return the models to start with. Raises UserError for a file or base paths that cannot be served."""
     if not settings.model_config_file:
@@ -79,7 +81,7 @@ def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
     return read_model_config_file(settings.model_config_file)
 
 
-def _listen(server: grpc.Server, settings: Settings) -> list[str]:
+def _listen(server: grpc.aio.Server, settings: Settings) -> list[str]:
     addresses = []
     if settings.port:
         addresses.append(add_tcp_port(server, settings.host, settings.port, settings.credentials))
