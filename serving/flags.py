@@ -53,6 +53,14 @@ AccessLogFile = Annotated[
 TensorflowSessionParallelism = Annotated[
     int, typer.Option("--tensorflow_session_parallelism", help="Threads of TensorFlow; 0: its own choice.", min=0)
 ]
+TensorflowIntraOpParallelism = Annotated[
+    int,
+    typer.Option("--tensorflow_intra_op_parallelism", help="Threads of one operation; 0: as the flag above.", min=0),
+]
+TensorflowInterOpParallelism = Annotated[
+    int,
+    typer.Option("--tensorflow_inter_op_parallelism", help="Operations at a time; 0: as the same flag.", min=0),
+]
 ModelName = Annotated[str, typer.Option("--model_name", help="Name under which the model is served.")]
 ModelBasePath = Annotated[
     Path, typer.Option("--model_base_path", help="Folder of numbered versions.", show_default="the shipped model")

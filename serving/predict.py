@@ -31,6 +31,10 @@ def read_request(servable: Servable, request: predict_pb2.PredictRequest) -> Wor
     for position, (alias, spec) in enumerate(signature.inputs.items()):
         source = request.inputs if alias in request.inputs else signature.definition.defaults
         inputs[alias] = _read_input(position, alias, spec, source[alias])
+        if signature.checks_shapes and not _fits(inputs[alias].shape, spec.shape):
+            raise invalid_argument(
+                f"input {alias} has shape {list(inputs[alias].shape)}, the signature expects {list(spec.shape or ())}"
+            )
     return Work(servable, name, inputs, _choose_outputs(signature, request))
 
 
@@ -79,12 +83,7 @@ def _read_input(position: int, alias: str, expected: TensorSpec, proto: tensor_p
         raise invalid_argument(
             f"Expects arg[{position}] to be {dtype_name(expected.dtype)} but {provided} is provided (input {alias})"
         )
-    given = Input(alias, proto)
-    if not _fits(given.shape, expected.shape):
-        raise invalid_argument(
-            f"input {alias} has shape {list(given.shape)}, the signature expects {list(expected.shape or ())}"
-        )
-    return given
+    return Input(alias, proto)
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> bool:

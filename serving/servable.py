@@ -31,6 +31,11 @@ class Signature:
     definition: meta_graph_pb2.SignatureDef
     run: Callable[..., dict[str, tf.Tensor]]
     """Called with one eager tensor per input alias; returns one per output alias."""
+    checks_shapes: bool
+    """Whether inputs must have the shapes of the definition.
+
+    Of a graph that TensorFlow 1 wrote, any tensor may be fed, and callers rely on shapes that it only happens to take.
+    """
 
     # Read once: a message's fields are slow to look at, and every request asks.
     @cached_property
@@ -75,18 +80,15 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
     Raises whatever TensorFlow raises for a folder that holds no whole SavedModel: OSError, tf.errors.OpError, others.
     """
     root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
-    definitions = _read_signature_defs(folder)
-    signatures = {
-        name: Signature(definition=definitions.signature_def[name], run=run) for name, run in root.signatures.items()
-    }
-    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
-
-
-def _read_signature_defs(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
     saved_model = loader_impl.parse_saved_model(str(folder))
     graph = next(g for g in saved_model.meta_graphs if list(g.meta_info_def.tags) == _SERVE_TAGS)
-    return get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
+    made_of_functions = graph.HasField("object_graph_def")
+    signatures = {
+        name: Signature(graph.signature_def[name], run, made_of_functions) for name, run in root.signatures.items()
+    }
+    definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
+    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:

@@ -45,6 +45,7 @@ def serve(settings: Settings) -> None:
     loop = LoopThread()
     server = loop.run(_make_server([*options.items()], settings.grpc_max_threads + _WAITING_RPCS))
     addresses = _listen(server, settings)
+    socket = _identity(settings.grpc_socket_path)
     http = listen_for_rest(settings.host, settings.rest_api_port) if settings.rest_api_port else None
     if http:
         addresses.append(f"REST on {settings.host}:{settings.rest_api_port}")
@@ -62,7 +63,8 @@ def serve(settings: Settings) -> None:
         log.event(f"draining: {reason}")
         start.drain(_ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
     finally:
-        _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)
+        if socket == _identity(settings.grpc_socket_path):  # and not another server's by now
+            _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)
     log.event("stopped")
     # TensorFlow may still be loading a model, or running a request that outlasted the drain; neither can be cancelled.
     os._exit(0)
@@ -90,6 +92,14 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> list[str]:
     if not addresses:
         raise UserError("nowhere to listen: --port 0 means no TCP; give a --port or a --grpc_socket_path")
     return addresses
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        if path:
+            status = path.stat()
+            return status.st_dev, status.st_ino
+    return None
 
 
 def _remove_socket(path: Path | None, *, with_folder: bool) -> None:

@@ -85,7 +85,7 @@ class Start(threading.Thread):
         from serving.models import Models  # noqa: PLC0415 - the same
 
         settings = self._settings
-        _set_parallelism(settings.tensorflow_session_parallelism)
+        _set_parallelism(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
         if settings.metrics_path:
             self._metrics = Metrics()
         self._models = models = Models(
@@ -104,7 +104,7 @@ class Start(threading.Thread):
             self._rest = self._make_rest(models, run, observers)
             self._loop.run(self._rest.start(self._http))
         try:
-            models.configure(self._configs)
+            models.start(self._configs)
         except StatusError as error:
             raise UserError(f"--model_config_file {settings.model_config_file}: {error.message}") from None
         self._watch_config(models)
@@ -198,10 +198,9 @@ class Start(threading.Thread):
         self._stop_requests.request(FAILED)
 
 
-def _set_parallelism(threads: int) -> None:
+def _set_parallelism(intra_op: int, inter_op: int) -> None:
     """Let TensorFlow compute with so many threads; 0: as many as it likes."""
-    if threads:
-        import tensorflow as tf  # noqa: PLC0415 - takes seconds
+    import tensorflow as tf  # noqa: PLC0415 - takes seconds
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
