@@ -1,5 +1,6 @@
 """Everything behind the ports, put together in a thread: TensorFlow is imported, services are added, models loaded."""
 
+import gc
 import socket
 import threading
 import time
@@ -103,6 +104,8 @@ class Start(threading.Thread):
         if self._http:
             self._rest = self._make_rest(models, run, observers)
             self._loop.run(self._rest.start(self._http))
+        # What is imported by now stays for good: looking for garbage in it would stop all requests for a tenth of a second.
+        gc.freeze()
         try:
             models.start(self._configs)
         except StatusError as error:
