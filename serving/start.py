@@ -104,7 +104,7 @@ class Start(threading.Thread):
         if self._http:
             self._rest = self._make_rest(models, run, observers)
             self._loop.run(self._rest.start(self._http))
-        # What is imported by now stays for good: looking for garbage in it would stop all requests for a tenth of a second.
+        # What is imported by now stays for good; looking for garbage in it stops all requests for a tenth of a second.
         gc.freeze()
         try:
             models.start(self._configs)
