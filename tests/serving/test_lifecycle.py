@@ -66,6 +66,24 @@ def test_signal_drains(base_path: Path, start: "Start", number: signal.Signals) 
     assert all(line.startswith("digits-serve: ") for line in server.log)
 
 
+def test_signal_to_any_thread() -> None:
+    """The server stops even if the system hands the signal to a thread that computes, while the main one sleeps."""
+    script = """
+import signal, threading, time
+from serving.stop import StopRequests
+stop = StopRequests()
+stop.on_signals()
+def compute():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+threading.Thread(target=compute, daemon=True).start()
+print(stop.wait())
+"""
+    command = [sys.executable, "-P", "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout == "SIGTERM\n"
+
+
 def socket_of(log: list[str]) -> str:
     return next(line for line in log if "unix:" in line).rpartition("unix:")[2]
 

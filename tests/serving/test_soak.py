@@ -60,7 +60,7 @@ class Load(threading.Thread):
         single, large, spoiled = self._callers
         options = [("grpc.max_receive_message_length", -1)]
         async with grpc.aio.insecure_channel(self._address, options) as channel:
-            call = channel.unary_unary(PREDICT, response_deserializer=wire.PredictResponse.FromString)
+            call = channel.unary_unary(PREDICT, bytes, wire.PredictResponse.FromString)
             callers: list[Coroutine[Any, Any, None]] = [self._single(call, number) for number in range(single)]
             callers += [self._large(call) for _ in range(large)]
             callers += [self._spoiled(call, number) for number in range(spoiled)]
