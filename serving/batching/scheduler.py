@@ -136,9 +136,10 @@ class BatchScheduler:
                 first = queue.popleft()
                 if queue:
                     self._queues.move_to_end(kind)
-                    self._changed.notify()
                 else:
                     del self._queues[kind]
+                if self._queues:  # another thread shall see whether the next may run as well
+                    self._changed.notify()
                 return kind, first
         return None
 
