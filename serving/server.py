@@ -60,8 +60,7 @@ def serve(settings: Settings) -> None:
         reason = stop.wait()
         if start.error:
             raise start.error
-        log.event(f"draining: {reason}")
-        start.drain(_ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
+        start.drain(reason, _ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
     finally:
         if socket == _identity(settings.grpc_socket_path):  # and not another server's by now
             _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)

@@ -1,9 +1,9 @@
 """Everything behind the ports, put together in a thread: TensorFlow is imported, services are added, models loaded."""
 
+import asyncio
 import gc
 import socket
 import threading
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -112,7 +112,7 @@ class Start(threading.Thread):
             raise UserError(f"--model_config_file {settings.model_config_file}: {error.message}") from None
         self._watch_config(models)
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, reason: str, seconds: float) -> None:
         """Turn health off, load nothing more, and let what is under way finish, so many seconds at most."""
         self._draining = True
         if self._health:
@@ -121,15 +121,20 @@ class Start(threading.Thread):
             self._config_watch.stop()
         if self._models:
             self._models.stop()
-        stopped = self._loop.start(self._server.stop(seconds))
+        self._loop.run(self._stop(reason, seconds))
+
+    async def _stop(self, reason: str, seconds: float) -> None:
+        stopping = asyncio.ensure_future(self._server.stop(seconds))
+        await asyncio.sleep(0)  # it has begun: nobody new is let in
+        log.event(f"draining: {reason}")
         if self._rest:
-            self._loop.run(self._rest.stop(seconds))
+            await self._rest.stop(seconds)
         quiet = 0
         # Those who watch the health service would keep their calls open for ever: only requests are waited for.
-        while quiet < _QUIET_LOOKS and not stopped.done():
-            time.sleep(_LOOK_SECONDS)
+        while quiet < _QUIET_LOOKS and not stopping.done():
+            await asyncio.sleep(_LOOK_SECONDS)
             quiet = 0 if self._under_way.any() else quiet + 1
-        self._loop.run(self._server.stop(_LOOK_SECONDS))
+        await self._server.stop(_LOOK_SECONDS)
 
     async def _serve(self, models: "Models", run: "Run", observers: Observers) -> None:
         from serving.answers import Answers  # noqa: PLC0415 - imports TensorFlow
