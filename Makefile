@@ -23,7 +23,7 @@ check: .venv/dev.installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The long versions of the hardest tests: dozens of kills, a million files.
+# The long versions of the hardest tests: dozens of kills, a million files, a server under load for ten minutes.
 soak: .venv/dev.installed
 	$(BIN)/python -m pytest -m soak
 

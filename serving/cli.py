@@ -10,9 +10,10 @@ import typer
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
 from serving import flags
+from serving.inert_flags import drop_inert_flags
 
 _SHIPPED_MODEL = Path(__file__).parent / "models" / MODEL_NAME
-# Each caller that waits for its batch holds a thread.
+# Each REST request that waits for its batch holds a thread.
 _BATCHING_THREADS = 256
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -36,6 +37,8 @@ def digits_serve(
     monitoring_config_file: flags.MonitoringConfigFile = None,
     access_log: flags.AccessLogFile = None,
     tensorflow_session_parallelism: flags.TensorflowSessionParallelism = 0,
+    tensorflow_intra_op_parallelism: flags.TensorflowIntraOpParallelism = 0,
+    tensorflow_inter_op_parallelism: flags.TensorflowInterOpParallelism = 0,
     model_name: flags.ModelName = MODEL_NAME,
     model_base_path: flags.ModelBasePath = _SHIPPED_MODEL,
     model_config_file: flags.ModelConfigFile = None,
@@ -82,7 +85,7 @@ def digits_serve(
     from serving.settings import Settings  # the same
     from serving.tls import parse_channel_arguments, read_credentials  # the same
 
-    threads = _BATCHING_THREADS if enable_batching else 4 * (os.cpu_count() or 1)
+    threads = 4 * (os.cpu_count() or 1)
 
     serve(
         Settings(
@@ -94,10 +97,11 @@ def digits_serve(
             max_request_bytes=max_request_bytes,
             rest_api_port=rest_api_port,
             rest_api_timeout_in_ms=rest_api_timeout_in_ms,
-            rest_api_num_threads=rest_api_num_threads or threads,
+            rest_api_num_threads=rest_api_num_threads or (_BATCHING_THREADS if enable_batching else threads),
             metrics_path=read_monitoring_config(monitoring_config_file),
             access_log=access_log,
-            tensorflow_session_parallelism=tensorflow_session_parallelism,
+            tensorflow_intra_op_parallelism=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
+            tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
             model_name=model_name,
             model_base_path=model_base_path,
             model_config_file=model_config_file,
@@ -134,7 +138,7 @@ def _normalise_flag(argument: str) -> str:
 
 def main() -> None:
     """Run digits-serve with the process's arguments."""
-    run("digits-serve", lambda: app(normalise_flags(sys.argv[1:]), prog_name="digits-serve"))
+    run("digits-serve", lambda: app(normalise_flags(drop_inert_flags(sys.argv[1:])), prog_name="digits-serve"))
 
 
 if __name__ == "__main__":

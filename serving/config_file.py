@@ -25,4 +25,7 @@ def read_config_file(path: Path, flag: str, message: AnyMessage) -> AnyMessage:
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise UserError(f"{flag}: Invalid protobuf file: '{path}': {error}") from None
+        # Both halves are what people, and scripts, look for in the original's log.
+        kind = f"tensorflow.serving.{message.DESCRIPTOR.name}"
+        reason = f"Error parsing text-format {kind}: {error}"
+        raise UserError(f"{flag}: Invalid protobuf file: '{path}': {reason}") from None

@@ -53,6 +53,14 @@ AccessLogFile = Annotated[
 TensorflowSessionParallelism = Annotated[
     int, typer.Option("--tensorflow_session_parallelism", help="Threads of TensorFlow; 0: its own choice.", min=0)
 ]
+TensorflowIntraOpParallelism = Annotated[
+    int,
+    typer.Option("--tensorflow_intra_op_parallelism", help="Threads of one operation; 0: as the flag above.", min=0),
+]
+TensorflowInterOpParallelism = Annotated[
+    int,
+    typer.Option("--tensorflow_inter_op_parallelism", help="Operations at a time; 0: as the same flag.", min=0),
+]
 ModelName = Annotated[str, typer.Option("--model_name", help="Name under which the model is served.")]
 ModelBasePath = Annotated[
     Path, typer.Option("--model_base_path", help="Folder of numbered versions.", show_default="the shipped model")
@@ -115,9 +123,7 @@ BatchingParametersFile = Annotated[
 ]
 GrpcMaxThreads = Annotated[
     int | None,
-    typer.Option(
-        "--grpc_max_threads", help="Requests run at a time.", min=1, show_default="4 x CPUs; 256 with batching"
-    ),
+    typer.Option("--grpc_max_threads", help="Requests run at a time, one thread each.", min=1, show_default="4 x CPUs"),
 ]
 ExitOnStdinEof = Annotated[
     bool,

@@ -1,6 +1,8 @@
 """gRPC's health service and server reflection."""
 
+import asyncio
 import threading
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -9,8 +11,11 @@ from grpc_reflection.v1alpha import reflection
 # Reflection finds the services' descriptors where these modules have put them.
 from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
+from serving.loop import LoopThread
+
 SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 _DESCRIBED = (prediction_service_pb2.DESCRIPTOR, model_service_pb2.DESCRIPTOR)
+_Status = health_pb2.HealthCheckResponse
 
 
 class Health:
@@ -19,9 +24,10 @@ class Health:
     SERVING only while every configured model has a version that serves.
     """
 
-    def __init__(self, server: grpc.Server) -> None:
+    def __init__(self, server: grpc.aio.Server, loop: LoopThread) -> None:
         """Register with an unstarted server, not serving yet; reflection as well."""
-        self._servicer = health.HealthServicer()
+        self._servicer = _Servicer()
+        self._loop = loop
         self._lock = threading.Lock()
         self._ready: bool | None = None
         self.set_ready(ready=False)
@@ -35,10 +41,27 @@ class Health:
             if ready == self._ready:
                 return
             self._ready = ready
-            status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
-            for name in ("", *SERVICES):
-                self._servicer.set(name, status)
+            self._loop.run(self._set(_Status.SERVING if ready else _Status.NOT_SERVING))
 
     def shut_down(self) -> None:
         """Say NOT_SERVING, for good."""
-        self._servicer.enter_graceful_shutdown()
+        self._loop.run(self._servicer.enter_graceful_shutdown())
+
+    async def _set(self, status: int) -> None:
+        for name in ("", *SERVICES):
+            await self._servicer.set(name, status)
+
+
+class _Servicer(health.aio.HealthServicer):  # type: ignore[name-defined,misc] # the library has no types
+    """The library's forgets everybody who watches a service as soon as one of them leaves."""
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:  # noqa: ANN401, N802 - as gRPC has it
+        condition = self._server_watchers.setdefault(request.service, asyncio.Condition())
+        last = None
+        async with condition:
+            while True:
+                status = self._server_status.get(request.service, _Status.SERVICE_UNKNOWN)
+                if status != last:
+                    await context.write(_Status(status=status))
+                last = status
+                await condition.wait()

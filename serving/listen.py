@@ -1,5 +1,6 @@
 """Where the server listens: a TCP port, a Unix socket, or both."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -9,12 +10,13 @@ from pathlib import Path
 import grpc
 
 from exporter.command import UserError
+from serving import log
 
 # The kernel's sockaddr_un has 108 bytes, the last one zero.
 _LONGEST_SOCKET_PATH = 107
 
 
-def add_tcp_port(server: grpc.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
+def add_tcp_port(server: grpc.aio.Server, host: str, port: int, credentials: grpc.ServerCredentials | None) -> str:
     """Make an unstarted server listen on host:port, with TLS if there are credentials; return that address.
 
     Raises UserError where it cannot.
@@ -60,37 +62,34 @@ def _why_not(host: str, port: int, *, tls: bool) -> str:
     return "gRPC gives no reason; try again or choose another --port"
 
 
-def add_unix_socket(server: grpc.Server, path: Path) -> str:
+def add_unix_socket(server: grpc.aio.Server, path: Path) -> str:
     """Make an unstarted server listen on a Unix socket; return its address, `unix:PATH`.
 
-    A socket file that a dead server left is replaced. Raises UserError where somebody listens on it, where the path is
-    another kind of file or too long, or where the folder does not allow it.
+    A socket that is there already is replaced, as TensorFlow Serving does, in one step; a server that listens on it
+    keeps the callers that it has. Raises UserError where the path is another kind of file or too long, or where the
+    folder does not allow it.
     """
-    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+    # gRPC removes the path that it was given when it stops, whoever has it by then.
+    first = path.with_name(f".{os.getpid()}")
+    if max(len(os.fsencode(each)) for each in (path, first)) > _LONGEST_SOCKET_PATH:
         raise UserError(
             f"--grpc_socket_path {path} is longer than the {_LONGEST_SOCKET_PATH} bytes a Unix socket may have; "
             "choose a shorter one"
         )
-    _remove_stale(path)
+    _check_is_free(path)
     try:
-        server.add_insecure_port(f"unix:{path}")
-    except RuntimeError:
+        server.add_insecure_port(f"unix:{first}")
+        first.replace(path)
+    except (RuntimeError, OSError):
         reason = "its folder does not exist" if not path.parent.is_dir() else "its folder cannot be written to"
         raise UserError(f"cannot listen on --grpc_socket_path {path}: {reason}") from None
     return f"unix:{path}"
 
 
-def _remove_stale(path: Path) -> None:
-    try:
+def _check_is_free(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise UserError(f"--grpc_socket_path {path} exists and is no socket; choose another path")
-        with socket.socket(socket.AF_UNIX) as probe:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
             probe.connect(str(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:  # the file outlived its server
-        path.unlink(missing_ok=True)
-        return
-    except OSError as error:
-        raise UserError(f"--grpc_socket_path {path} cannot be used: {error.strerror}") from None
-    raise UserError(f"--grpc_socket_path {path} is in use by another server; stop it or choose another path")
+            log.event(f"{path} was another server's socket; from now on callers come here")

@@ -27,6 +27,17 @@ class Models:
         self._models: dict[str, Model] = {}
         self._configs: Mapping[str, ModelConfig] = {}
         self._labels: Mapping[str, Mapping[str, int]] = {}
+        self._starting = True
+
+    def start(self, configs: Sequence[ModelConfig]) -> None:
+        """Serve the first configuration; return once each of its models serves or is found broken.
+
+        Raises StatusError as `configure`.
+        """
+        self.configure(configs)
+        for config in configs:
+            self._models[config.name].wait_until_settled(None)
+        self._starting = False
 
     def configure(self, configs: Sequence[ModelConfig]) -> list[str]:
         """Serve from now on what `configs` says, and nothing else; return the names that are new.
@@ -75,12 +86,15 @@ class Models:
     def servable(self, spec: Any) -> Iterator[Servable]:  # noqa: ANN401 - generated classes have no types
         """Hold the servable that a ModelSpec means; errors as in model_servers/server_core.cc.
 
-        Raises StatusError: INVALID_ARGUMENT for a spec without a name or with an unknown label, else as Model.servable.
+        Raises StatusError: INVALID_ARGUMENT for a spec without a name or with an unknown label, else as Model.servable;
+        UNAVAILABLE for an unknown model while the first ones are loaded, since the original answers nobody before.
         """
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
         version = self.version(spec)
         model = self._models.get(spec.name)
+        if model is None and self._starting:
+            raise StatusError(grpc.StatusCode.UNAVAILABLE, "the server is starting; try again")
         if model is None:
             wanted = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
             raise StatusError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")

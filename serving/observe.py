@@ -1,6 +1,5 @@
 """What is known of a request once it is answered; metrics and the access log are made of it."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,13 +37,6 @@ class Call:
             self.elements = tensor.tensor_shape.dim[0].size if tensor.tensor_shape.dim else None
             break
 
-    def read_response(self, response: Any) -> None:  # noqa: ANN401 - the same
-        """Take the version and signature that a response message names."""
-        spec = getattr(response, "model_spec", None)
-        if spec is not None:
-            self.version = spec.version.value
-            self.signature = spec.signature_name
-
     def end(self, observers: "Observers", status: grpc.StatusCode = grpc.StatusCode.OK) -> None:
         """Note how the request ended, and tell the observers."""
         self.status = status
@@ -58,21 +50,18 @@ Observers = list[Callable[[Call], None]]
 
 
 class UnderWay:
-    """Counts the gRPC requests that are being answered, for the drain."""
+    """Counts the gRPC requests that are being answered, in the event loop's thread, for the drain."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._count = 0
 
     def __enter__(self) -> None:
         """One more."""
-        with self._lock:
-            self._count += 1
+        self._count += 1
 
     def __exit__(self, *_: object) -> None:
         """One less."""
-        with self._lock:
-            self._count -= 1
+        self._count -= 1
 
     def any(self) -> bool:
         """Whether there are any."""

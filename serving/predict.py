@@ -1,44 +1,49 @@
-"""Predict on one servable: check the request, run the signature, fill the response.
+"""Predict on one servable: the request is checked, and the response filled.
 
 Checks, their order and their texts are those of TensorFlow Serving's servables/tensorflow/predict_util.cc.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
 import grpc
-import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2
 
-from serving.execute import Caller, Run, run_alone
-from serving.servable import Servable, Signature
+from serving.execute import Outputs, Work
+from serving.inputs import Input
+from serving.servable import Servable, Signature, TensorSpec
 from serving.status import StatusError, invalid_argument
-from serving.tensors import dtype_name, from_proto, to_proto
+from serving.tensors import dtype_name, to_proto
 
 DEFAULT_SIGNATURE = "serving_default"
-_ANYBODY = Caller()
 
 
-def predict(
-    servable: Servable, request: predict_pb2.PredictRequest, run: Run = run_alone, caller: Caller = _ANYBODY
-) -> predict_pb2.PredictResponse:
-    """Answer one PredictRequest, whatever model and version it names, by `servable`.
+def read_request(servable: Servable, request: predict_pb2.PredictRequest) -> Work:
+    """Check a PredictRequest, whatever model and version it names, against `servable`.
 
     Raises StatusError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for inputs or an output_filter
-    that do not fit it, and a model's own error while it runs under that error's code.
+    that do not fit it.
     """
     name = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = _find_signature(servable, name)
-    inputs = _read_inputs(signature.definition, request)
-    wanted = _choose_outputs(signature.definition, request)
-    outputs = run(servable, name, inputs, wanted, caller)
+    _check_aliases(signature, request)
+    inputs = {}
+    for position, (alias, spec) in enumerate(signature.inputs.items()):
+        source = request.inputs if alias in request.inputs else signature.definition.defaults
+        inputs[alias] = _read_input(position, alias, spec, source[alias])
+        if signature.checks_shapes and not _fits(inputs[alias].shape, spec.shape):
+            raise invalid_argument(
+                f"input {alias} has shape {list(inputs[alias].shape)}, the signature expects {list(spec.shape or ())}"
+            )
+    return Work(servable, name, inputs, _choose_outputs(signature, request))
 
+
+def write_response(work: Work, outputs: Outputs) -> predict_pb2.PredictResponse:
+    """Answer a request with the outputs that it wanted."""
     response = predict_pb2.PredictResponse()
-    response.model_spec.name = request.model_spec.name
-    response.model_spec.version.value = servable.version
-    response.model_spec.signature_name = name
-    for alias in wanted:
+    spec = response.model_spec
+    spec.name, spec.signature_name, spec.version.value = work.servable.model, work.name, work.servable.version
+    for alias in work.wanted:
         to_proto(outputs[alias].array, outputs[alias].dtype, response.outputs[alias])
     return response
 
@@ -50,16 +55,8 @@ def _find_signature(servable: Servable, name: str) -> Signature:
         raise StatusError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.') from None
 
 
-def _read_inputs(definition: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest) -> dict[str, tf.Tensor]:
-    _check_aliases(definition, request)
-    return {
-        alias: _read_input(position, alias, definition.inputs[alias], _given(definition, request, alias))
-        for position, alias in enumerate(sorted(definition.inputs))
-    }
-
-
-def _check_aliases(definition: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest) -> None:
-    sent, known, defaults = set(request.inputs), set(definition.inputs), set(definition.defaults)
+def _check_aliases(signature: Signature, request: predict_pb2.PredictRequest) -> None:
+    sent, known, defaults = set(request.inputs), set(signature.inputs), signature.defaults
     if len(sent) > len(known) or (len(sent) < len(known) and not defaults):
         raise invalid_argument(
             f"input size does not match signature: {len(sent)}!={len(known)} len({_braced(sent)}) "
@@ -77,15 +74,7 @@ def _check_aliases(definition: meta_graph_pb2.SignatureDef, request: predict_pb2
         )
 
 
-def _given(
-    definition: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest, alias: str
-) -> tensor_pb2.TensorProto:
-    return request.inputs[alias] if alias in request.inputs else definition.defaults[alias]
-
-
-def _read_input(
-    position: int, alias: str, expected: meta_graph_pb2.TensorInfo, proto: tensor_pb2.TensorProto
-) -> tf.Tensor:
+def _read_input(position: int, alias: str, expected: TensorSpec, proto: tensor_pb2.TensorProto) -> Input:
     if proto.dtype != expected.dtype:
         provided = dtype_name(proto.dtype)
         if not provided:
@@ -94,34 +83,31 @@ def _read_input(
         raise invalid_argument(
             f"Expects arg[{position}] to be {dtype_name(expected.dtype)} but {provided} is provided (input {alias})"
         )
-    tensor = from_proto(proto, alias)
-    if not _fits(tensor.shape.as_list(), expected.tensor_shape):
-        sizes = [dim.size for dim in expected.tensor_shape.dim]
-        raise invalid_argument(f"input {alias} has shape {tensor.shape.as_list()}, the signature expects {sizes}")
-    return tensor
+    return Input(alias, proto)
 
 
-def _fits(shape: list[int], expected: tensor_shape_pb2.TensorShapeProto) -> bool:
-    """Whether `shape` is one of those that `expected` allows, where -1 stands for any size."""
-    if expected.unknown_rank:
+def _fits(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> bool:
+    """Whether `shape` is one of those that `expected` allows."""
+    if expected is None:
         return True
-    sizes = [dim.size for dim in expected.dim]
-    return len(shape) == len(sizes) and all(wanted in (-1, given) for given, wanted in zip(shape, sizes, strict=True))
+    return len(shape) == len(expected) and all(
+        wanted in (-1, given) for given, wanted in zip(shape, expected, strict=True)
+    )
 
 
-def _choose_outputs(definition: meta_graph_pb2.SignatureDef, request: predict_pb2.PredictRequest) -> list[str]:
+def _choose_outputs(signature: Signature, request: predict_pb2.PredictRequest) -> list[str]:
     chosen: list[str] = []
     for alias in request.output_filter:
-        if alias not in definition.outputs:
+        if alias not in signature.outputs:
             raise invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
-                f"{_braced(definition.outputs)}."
+                f"{_braced(signature.outputs)}."
             )
         if alias in chosen:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
         chosen.append(alias)
-    return chosen or list(definition.outputs)
+    return chosen or signature.outputs
 
 
-def _braced(aliases: Collection[str]) -> str:
+def _braced(aliases: Iterable[str]) -> str:
     return f"{{{','.join(sorted(aliases))}}}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import tensorflow as tf
@@ -14,12 +15,49 @@ _SERVE_TAGS = ["serve"]
 
 
 @dataclass(frozen=True)
+class TensorSpec:
+    """What a signature says of one input."""
+
+    dtype: int
+    """A DataType."""
+    shape: tuple[int, ...] | None
+    """-1 stands for any size; None: any shape."""
+
+
+@dataclass(frozen=True)
 class Signature:
     """One entry point: what it takes and gives, by alias, and the function behind it."""
 
     definition: meta_graph_pb2.SignatureDef
     run: Callable[..., dict[str, tf.Tensor]]
     """Called with one eager tensor per input alias; returns one per output alias."""
+    checks_shapes: bool
+    """Whether inputs must have the shapes of the definition.
+
+    Of a graph that TensorFlow 1 wrote, any tensor may be fed, and callers rely on shapes that it only happens to take.
+    """
+
+    # Read once: a message's fields are slow to look at, and every request asks.
+    @cached_property
+    def inputs(self) -> dict[str, TensorSpec]:
+        """What each input must be, by alias in ascending order."""
+        return {alias: _spec(info) for alias, info in sorted(self.definition.inputs.items())}
+
+    @cached_property
+    def defaults(self) -> set[str]:
+        """Aliases of the inputs that a request may leave out."""
+        return set(self.definition.defaults)
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """Aliases of the outputs."""
+        return list(self.definition.outputs)
+
+    @cached_property
+    def can_be_merged(self) -> bool:
+        """Whether every input may have any size in dimension 0, so that requests can be joined there."""
+        shapes = [spec.shape for spec in self.inputs.values()]
+        return bool(shapes) and all(shape is None or shape[:1] == (-1,) for shape in shapes)
 
 
 @dataclass(frozen=True)
@@ -42,15 +80,17 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
     Raises whatever TensorFlow raises for a folder that holds no whole SavedModel: OSError, tf.errors.OpError, others.
     """
     root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
-    definitions = _read_signature_defs(folder)
-    signatures = {
-        name: Signature(definition=definitions.signature_def[name], run=run) for name, run in root.signatures.items()
-    }
-    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
-
-
-def _read_signature_defs(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
     saved_model = loader_impl.parse_saved_model(str(folder))
     graph = next(g for g in saved_model.meta_graphs if list(g.meta_info_def.tags) == _SERVE_TAGS)
-    return get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
+    made_of_functions = graph.HasField("object_graph_def")
+    signatures = {
+        name: Signature(graph.signature_def[name], run, made_of_functions) for name, run in root.signatures.items()
+    }
+    definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
+    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
+
+
+def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
+    shape = info.tensor_shape
+    return TensorSpec(info.dtype, None if shape.unknown_rank else tuple(dim.size for dim in shape.dim))

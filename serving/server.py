@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exporter.command import UserError
@@ -14,6 +13,7 @@ import grpc
 
 from serving import log
 from serving.listen import add_tcp_port, add_unix_socket, listen_for_rest
+from serving.loop import LoopThread
 from serving.model_config import ModelConfig, read_model_config_file
 from serving.settings import Settings
 from serving.start import Start
@@ -42,12 +42,10 @@ def serve(settings: Settings) -> None:
     options = dict([*_OPTIONS, ("grpc.max_receive_message_length", settings.max_request_bytes)])
     options.update(settings.grpc_channel_arguments)
     # Listening comes first, so that a port in use is told at once and not after seconds of importing TensorFlow.
-    server = grpc.server(
-        ThreadPoolExecutor(settings.grpc_max_threads, "predict"),
-        options=[*options.items()],
-        maximum_concurrent_rpcs=settings.grpc_max_threads + _WAITING_RPCS,
-    )
+    loop = LoopThread()
+    server = loop.run(_make_server([*options.items()], settings.grpc_max_threads + _WAITING_RPCS))
     addresses = _listen(server, settings)
+    socket = _identity(settings.grpc_socket_path)
     http = listen_for_rest(settings.host, settings.rest_api_port) if settings.rest_api_port else None
     if http:
         addresses.append(f"REST on {settings.host}:{settings.rest_api_port}")
@@ -56,19 +54,24 @@ def serve(settings: Settings) -> None:
     stop.on_signals()
     if settings.exit_on_stdin_eof:
         stop.on_stdin_eof()
-    start = Start(server, http, settings, configs, " and ".join(addresses), stop)
+    start = Start(server, loop, http, settings, configs, " and ".join(addresses), stop)
     start.start()
     try:
         reason = stop.wait()
         if start.error:
             raise start.error
-        log.event(f"draining: {reason}")
-        start.drain(_ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
+        start.drain(reason, _ORPHAN_DRAIN_SECONDS if reason == STDIN_EOF else _DRAIN_SECONDS)
     finally:
-        _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)
+        if socket == _identity(settings.grpc_socket_path):  # and not another server's by now
+            _remove_socket(settings.grpc_socket_path, with_folder=settings.exit_on_stdin_eof)
     log.event("stopped")
     # TensorFlow may still be loading a model, or running a request that outlasted the drain; neither can be cancelled.
     os._exit(0)
+
+
+async def _make_server(options: list[tuple[str, int | str]], most_rpcs: int) -> grpc.aio.Server:
+    # One thread takes requests in and hands answers out; a thread for each that waits would cost more than it does.
+    return grpc.aio.server(options=options, maximum_concurrent_rpcs=most_rpcs)
 
 
 def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
@@ -79,7 +82,7 @@ def _read_configs(settings: Settings) -> tuple[ModelConfig, ...]:
     return read_model_config_file(settings.model_config_file)
 
 
-def _listen(server: grpc.Server, settings: Settings) -> list[str]:
+def _listen(server: grpc.aio.Server, settings: Settings) -> list[str]:
     addresses = []
     if settings.port:
         addresses.append(add_tcp_port(server, settings.host, settings.port, settings.credentials))
@@ -88,6 +91,14 @@ def _listen(server: grpc.Server, settings: Settings) -> list[str]:
     if not addresses:
         raise UserError("nowhere to listen: --port 0 means no TCP; give a --port or a --grpc_socket_path")
     return addresses
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        if path:
+            status = path.stat()
+            return status.st_dev, status.st_ino
+    return None
 
 
 def _remove_socket(path: Path | None, *, with_folder: bool) -> None:

@@ -3,7 +3,8 @@
 Methods that are not here are answered UNIMPLEMENTED by gRPC itself.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -15,91 +16,102 @@ from tensorflow_serving.apis import (
 )
 
 from serving import log
-from serving.execute import Caller, Run
+from serving.answers import Answers
+from serving.execute import Run
 from serving.model import VersionState
 from serving.model_config import from_message
 from serving.models import Models
 from serving.observe import Call, Observers, UnderWay
-from serving.predict import predict
-from serving.status import StatusError, answer, invalid_argument
+from serving.predict import read_request
+from serving.status import StatusError, invalid_argument, shortened
 
 _SIGNATURE_DEF = "signature_def"
 _LONGEST_DEADLINE_SECONDS = 1e6
 
+Context = grpc.aio.ServicerContext[Any, Any]
+Respond = Callable[[Any, Context, Call], Awaitable[Any]]
+"""Answers a request with a message, or its bytes; tells the Call what is known of it only then."""
 
-def add_services(server: grpc.Server, models: Models, run: Run, observers: Observers, under_way: UnderWay) -> None:
+
+def add_services(
+    server: grpc.aio.Server, models: Models, run: Run, answers: Answers, observers: Observers, under_way: UnderWay
+) -> None:
     """Register tensorflow.serving.PredictionService and ModelService, answering for `models`, with a server.
 
-    Predict requests are run by `run`; `observers` are told of each call, and `under_way` counts them.
+    Predict requests are run by `run`, whose `answers` come to the server's event loop; `observers` are told of each
+    call, and `under_way` counts them.
     """
 
-    def method(name: str, request_type: Any, call: Callable[[Any, grpc.ServicerContext], Any]) -> Any:  # noqa: ANN401 - generated classes have no types
-        def handle(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401 - the same
-            with under_way:
-                return answer(
-                    context, lambda: _observed(name, request, context, lambda: call(request, context), observers)
-                )
+    async def predict(request: Any, _: Context, call: Call) -> bytes:  # noqa: ANN401 - generated classes have no types
+        _check_model_spec(request)
+        with models.servable(request.model_spec) as servable:
+            work = read_request(servable, request)
+            response = await answers.of(run, work)
+        call.version, call.signature = servable.version, work.name
+        return response
 
-        return grpc.unary_unary_rpc_method_handler(
-            handle,
-            request_deserializer=request_type.FromString,
-            response_serializer=lambda response: response.SerializeToString(),
-        )
+    async def metadata(request: Any, _: Context, call: Call) -> Any:  # noqa: ANN401 - the same
+        response = get_model_metadata(models, request)
+        call.version = response.model_spec.version.value
+        return response
 
-    methods = {
+    async def status(request: Any, _: Context, call: Call) -> Any:  # noqa: ANN401, ARG001 - the same
+        return get_model_status(models, request)
+
+    async def reload(request: Any, context: Context, call: Call) -> Any:  # noqa: ANN401, ARG001 - the same
+        # In a thread: it waits for models to load.
+        seconds = _seconds_left(context)
+        return await asyncio.get_running_loop().run_in_executor(None, _handle_reload_config, models, request, seconds)
+
+    methods: dict[str, dict[str, tuple[Any, Respond]]] = {
         "PredictionService": {
-            "Predict": (predict_pb2.PredictRequest, lambda request, context: _predict(models, run, request, context)),
-            "GetModelMetadata": (
-                get_model_metadata_pb2.GetModelMetadataRequest,
-                lambda request, _: get_model_metadata(models, request),
-            ),
+            "Predict": (predict_pb2.PredictRequest, predict),
+            "GetModelMetadata": (get_model_metadata_pb2.GetModelMetadataRequest, metadata),
         },
         "ModelService": {
-            "GetModelStatus": (
-                get_model_status_pb2.GetModelStatusRequest,
-                lambda request, _: get_model_status(models, request),
-            ),
-            "HandleReloadConfigRequest": (
-                model_management_pb2.ReloadConfigRequest,
-                lambda request, context: _handle_reload_config(models, request, _seconds_left(context)),
-            ),
+            "GetModelStatus": (get_model_status_pb2.GetModelStatusRequest, status),
+            "HandleReloadConfigRequest": (model_management_pb2.ReloadConfigRequest, reload),
         },
     }
     for service, entries in methods.items():
-        handlers = {name: method(name, request_type, call) for name, (request_type, call) in entries.items()}
+        handlers = {
+            name: grpc.unary_unary_rpc_method_handler(
+                _observed(name, respond, observers, under_way), request_type.FromString, _serialised
+            )
+            for name, (request_type, respond) in entries.items()
+        }
         generic = grpc.method_handlers_generic_handler(f"tensorflow.serving.{service}", handlers)
         server.add_generic_rpc_handlers((generic,))
 
 
 def _observed(
-    method: str,
-    request: Any,  # noqa: ANN401 - generated classes have no types
-    context: grpc.ServicerContext,
-    answer_it: Callable[[], Any],
-    observers: Observers,
-) -> Any:  # noqa: ANN401 - the same
-    """Answer a request; tell the observers how it went."""
-    call = Call("GRPC", method, context.peer())
-    call.read_request(request)
-    try:
-        response = answer_it()
-    except StatusError as error:
-        call.end(observers, error.code)
-        raise
-    except Exception:
-        call.end(observers, grpc.StatusCode.UNKNOWN)
-        raise
-    call.read_response(response)
-    call.end(observers)
-    return response
+    method: str, respond: Respond, observers: Observers, under_way: UnderWay
+) -> Callable[[Any, Context], Awaitable[Any]]:
+    """Make a handler that ends the RPC as `respond` does, and tells the observers how."""
+
+    async def handle(request: Any, context: Context) -> Any:  # noqa: ANN401 - generated classes have no types
+        with under_way:
+            call = Call("GRPC", method, context.peer())
+            call.read_request(request)
+            try:
+                response = await respond(request, context, call)
+            except StatusError as error:
+                call.end(observers, error.code)
+                await context.abort(error.code, shortened(error.message))
+            except asyncio.CancelledError:  # gRPC's way of telling that nobody waits any more
+                call.end(observers, _why_cancelled(context))
+                raise
+            except Exception:
+                call.end(observers, grpc.StatusCode.UNKNOWN)
+                raise
+            call.end(observers)
+            return response
+
+    return handle
 
 
-def _predict(
-    models: Models, run: Run, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
-) -> predict_pb2.PredictResponse:
-    _check_model_spec(request)
-    with models.servable(request.model_spec) as servable:
-        return predict(servable, request, run, Caller(context.is_active, lambda: _seconds_left(context)))
+def _serialised(response: Any) -> bytes:  # noqa: ANN401 - the same
+    return response if isinstance(response, bytes) else bytes(response.SerializeToString())
 
 
 def get_model_metadata(
@@ -174,7 +186,11 @@ def _check_model_spec(request: Any) -> None:  # noqa: ANN401 - generated classes
         raise invalid_argument("Missing ModelSpec")
 
 
-def _seconds_left(context: grpc.ServicerContext) -> float | None:
+def _seconds_left(context: Context) -> float | None:
     """Time until the caller's deadline; None without one, which gRPC tells as some billions of years."""
     seconds = context.time_remaining()
     return None if seconds is None or seconds > _LONGEST_DEADLINE_SECONDS else max(0.0, seconds)
+
+
+def _why_cancelled(context: Context) -> grpc.StatusCode:
+    return grpc.StatusCode.DEADLINE_EXCEEDED if _seconds_left(context) == 0 else grpc.StatusCode.CANCELLED

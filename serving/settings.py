@@ -27,8 +27,10 @@ class Settings:
     metrics_path: str | None
     """Of --monitoring_config_file; None where metrics are not enabled."""
     access_log: Path | None
-    tensorflow_session_parallelism: int
-    """0: as TensorFlow likes."""
+    tensorflow_intra_op_parallelism: int
+    """Or --tensorflow_session_parallelism. 0: as TensorFlow likes."""
+    tensorflow_inter_op_parallelism: int
+    """The same."""
     model_name: str
     model_base_path: Path
     model_config_file: Path | None

@@ -1,9 +1,10 @@
 """Everything behind the ports, put together in a thread: TensorFlow is imported, services are added, models loaded."""
 
+import asyncio
+import gc
 import socket
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import grpc
@@ -11,6 +12,7 @@ import grpc
 from exporter.command import UserError, quiet_tensorflow
 from serving import log
 from serving.access_log import AccessLog
+from serving.loop import LoopThread
 from serving.model_config import ModelConfig
 from serving.observe import Observers, UnderWay
 from serving.settings import Settings
@@ -19,7 +21,7 @@ from serving.stop import StopRequests
 
 if TYPE_CHECKING:
     from serving.config_watch import ConfigWatch
-    from serving.execute import Caller, Inputs, Outputs, Run
+    from serving.execute import Run
     from serving.health import Health
     from serving.metrics import Metrics
     from serving.model import LoadOptions
@@ -42,7 +44,8 @@ class Start(threading.Thread):
 
     def __init__(
         self,
-        server: grpc.Server,
+        server: grpc.aio.Server,
+        loop: LoopThread,
         http: socket.socket | None,
         settings: Settings,
         configs: Sequence[ModelConfig],
@@ -52,6 +55,7 @@ class Start(threading.Thread):
         super().__init__(name="start", daemon=True)
         self.error: Exception | None = None
         self._server = server
+        self._loop = loop
         self._http = http
         self._settings = settings
         self._configs = configs
@@ -80,10 +84,9 @@ class Start(threading.Thread):
         from serving.health import Health  # noqa: PLC0415 - the same
         from serving.metrics import Metrics  # noqa: PLC0415 - the same
         from serving.models import Models  # noqa: PLC0415 - the same
-        from serving.services import add_services  # noqa: PLC0415 - the same
 
         settings = self._settings
-        _set_parallelism(settings.tensorflow_session_parallelism)
+        _set_parallelism(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
         if settings.metrics_path:
             self._metrics = Metrics()
         self._models = models = Models(
@@ -96,18 +99,20 @@ class Start(threading.Thread):
         if self._metrics:
             self._metrics.watch(models)
         run = self._make_run()
-        self._health = Health(self._server)
-        add_services(self._server, models, run, observers, self._under_way)
-        self._server.start()
+        self._health = Health(self._server, self._loop)
+        self._loop.run(self._serve(models, run, observers))
         if self._http:
-            self._rest = self._start_rest(self._http, models, run, observers)
+            self._rest = self._make_rest(models, run, observers)
+            self._loop.run(self._rest.start(self._http))
+        # What is imported by now stays for good; looking for garbage in it stops all requests for a tenth of a second.
+        gc.freeze()
         try:
-            models.configure(self._configs)
+            models.start(self._configs)
         except StatusError as error:
             raise UserError(f"--model_config_file {settings.model_config_file}: {error.message}") from None
         self._watch_config(models)
 
-    def drain(self, seconds: float) -> None:
+    def drain(self, reason: str, seconds: float) -> None:
         """Turn health off, load nothing more, and let what is under way finish, so many seconds at most."""
         self._draining = True
         if self._health:
@@ -116,14 +121,27 @@ class Start(threading.Thread):
             self._config_watch.stop()
         if self._models:
             self._models.stop()
-        stopped = self._server.stop(seconds)
+        self._loop.run(self._stop(reason, seconds))
+
+    async def _stop(self, reason: str, seconds: float) -> None:
+        stopping = asyncio.ensure_future(self._server.stop(seconds))
+        await asyncio.sleep(0)  # it has begun: nobody new is let in
+        log.event(f"draining: {reason}")
         if self._rest:
-            self._rest.stop(seconds)
+            await self._rest.stop(seconds)
         quiet = 0
         # Those who watch the health service would keep their calls open for ever: only requests are waited for.
-        while quiet < _QUIET_LOOKS and not stopped.wait(_LOOK_SECONDS):
+        while quiet < _QUIET_LOOKS and not stopping.done():
+            await asyncio.sleep(_LOOK_SECONDS)
             quiet = 0 if self._under_way.any() else quiet + 1
-        self._server.stop(_LOOK_SECONDS).wait()
+        await self._server.stop(_LOOK_SECONDS)
+
+    async def _serve(self, models: "Models", run: "Run", observers: Observers) -> None:
+        from serving.answers import Answers  # noqa: PLC0415 - imports TensorFlow
+        from serving.services import add_services  # noqa: PLC0415 - the same
+
+        add_services(self._server, models, run, Answers(), observers, self._under_way)
+        await self._server.start()
 
     def _load_options(self) -> "LoadOptions":
         from serving.model import LoadOptions  # noqa: PLC0415 - imports TensorFlow
@@ -142,19 +160,20 @@ class Start(threading.Thread):
 
     def _make_run(self) -> "Run":
         from serving.batching.scheduler import BatchScheduler  # noqa: PLC0415 - imports TensorFlow
-        from serving.execute import run_alone  # noqa: PLC0415 - the same
+        from serving.execute import RunAlone  # noqa: PLC0415 - the same
 
-        metrics = self._metrics
-        if self._settings.batching:
-            return BatchScheduler(self._settings.batching, metrics.batched if metrics else lambda *_: None)
-        return _timed(run_alone, metrics.ran) if metrics else run_alone
+        settings, metrics = self._settings, self._metrics
+        alone = RunAlone(settings.grpc_max_threads, metrics.ran if metrics else lambda *_: None)
+        if not settings.batching:
+            return alone
+        return BatchScheduler(settings.batching, alone, metrics.batched if metrics else lambda *_: None)
 
-    def _start_rest(self, http: socket.socket, models: "Models", run: "Run", observers: Observers) -> "RestServer":
+    def _make_rest(self, models: "Models", run: "Run", observers: Observers) -> "RestServer":
         from serving.rest.handler import Handler  # noqa: PLC0415 - imports TensorFlow
         from serving.rest.server import RestServer, RestSettings  # noqa: PLC0415 - the same
 
         settings = self._settings
-        rest = RestServer(
+        return RestServer(
             RestSettings(
                 timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
                 threads=settings.rest_api_num_threads,
@@ -166,8 +185,6 @@ class Start(threading.Thread):
             Handler(models, run),
             observers,
         )
-        rest.start(http)
-        return rest
 
     def _watch_config(self, models: "Models") -> None:
         from serving.config_watch import ConfigWatch  # noqa: PLC0415 - imports TensorFlow
@@ -189,23 +206,9 @@ class Start(threading.Thread):
         self._stop_requests.request(FAILED)
 
 
-def _set_parallelism(threads: int) -> None:
+def _set_parallelism(intra_op: int, inter_op: int) -> None:
     """Let TensorFlow compute with so many threads; 0: as many as it likes."""
-    if threads:
-        import tensorflow as tf  # noqa: PLC0415 - takes seconds
+    import tensorflow as tf  # noqa: PLC0415 - takes seconds
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-
-
-def _timed(run: "Run", note: Callable[[str, float], None]) -> "Run":
-    """Measure each execution."""
-
-    def timed(servable: "Servable", name: str, inputs: "Inputs", wanted: Sequence[str], caller: "Caller") -> "Outputs":
-        begin = time.monotonic()
-        try:
-            return run(servable, name, inputs, wanted, caller)
-        finally:
-            note(servable.model, time.monotonic() - begin)
-
-    return timed
+    tf.config.threading.set_intra_op_parallelism_threads(intra_op)
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)

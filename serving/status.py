@@ -1,11 +1,6 @@
 """The one error that a call can end with, and how other errors become it. Imports no TensorFlow."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import grpc
-
-Answer = TypeVar("Answer")
 
 _LONGEST_MESSAGE = 1024
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
@@ -36,16 +31,6 @@ def from_exception(error: Exception) -> StatusError:
     return StatusError(code, str(error) or type(error).__name__)
 
 
-def answer(context: grpc.ServicerContext, call: Callable[[], Answer]) -> Answer:
-    """Return what `call` returns; a StatusError ends the RPC with its code and text.
-
-    The text is cut as in TensorFlow Serving's grpc_status_util.cc: it travels in the trailing headers, which are small.
-    """
-    if not context.is_active():
-        # Its caller gave up while it waited for a thread: computing it now would delay those who still wait.
-        context.abort(grpc.StatusCode.CANCELLED, "the caller is gone")
-    try:
-        return call()
-    except StatusError as error:
-        text = error.message
-        context.abort(error.code, text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}...TRUNCATED")
+def shortened(message: str) -> str:
+    """Cut a text as TensorFlow Serving's grpc_status_util.cc does: it travels in trailing headers, which are small."""
+    return message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}...TRUNCATED"

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections import deque
 from types import FrameType
 
 STDIN_EOF = "end of standard input"
@@ -11,22 +12,29 @@ STDIN_EOF = "end of standard input"
 class StopRequests:
     """Collects requests to stop, from signal handlers and threads, for the main thread to wait on.
 
-    They go through a pipe, the one thing that a signal handler can write to whatever lock the interrupted code holds.
+    A pipe wakes it, the one thing that a signal handler can write to whatever lock the interrupted code holds.
     """
 
     def __init__(self) -> None:
         self._reading, self._writing = os.pipe()
+        os.set_blocking(self._writing, False)  # as set_wakeup_fd has it
+        self._reasons: deque[str] = deque()
 
     def request(self, reason: str) -> None:
         """Ask the main thread to stop; `reason` is for the log."""
-        os.write(self._writing, f"{reason}\n".encode())
+        self._reasons.append(reason)
+        os.write(self._writing, b".")
 
     def wait(self) -> str:
         """Sleep until the first request; return its reason."""
-        return os.read(self._reading, 1024).decode().splitlines()[0]
+        while not self._reasons:
+            os.read(self._reading, 1)
+        return self._reasons[0]
 
     def on_signals(self) -> None:
         """Let SIGTERM and SIGINT ask to stop; a second one ends the process at once."""
+        # The system may give a signal to any thread; `_handle` runs in the main one, which sleeps until it is woken.
+        signal.set_wakeup_fd(self._writing)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.predict import predict
+from serving.execute import run_alone
+from serving.predict import read_request
 from serving.servable import Servable
 from serving.status import StatusError, invalid_argument
 
@@ -49,4 +50,4 @@ def _replay(servable: Servable, record: bytes, path: Path) -> None:
     if kind is None:
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: 0 in {path}")
     if kind == "predict_log":
-        predict(servable, log.predict_log.request)
+        run_alone(read_request(servable, log.predict_log.request))

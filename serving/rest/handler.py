@@ -11,12 +11,12 @@ import grpc
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from serving.execute import Caller, Run
+from serving.execute import Run, run_and_wait
 from serving.models import Models
 from serving.observe import Call
-from serving.predict import DEFAULT_SIGNATURE, predict
+from serving.predict import DEFAULT_SIGNATURE, read_request
 from serving.rest.read_json import fill_inputs, parse_body
-from serving.rest.write_json import outputs, predictions
+from serving.rest.write_json import by_column, by_row
 from serving.services import get_model_metadata, get_model_status
 from serving.status import StatusError, from_exception, invalid_argument
 
@@ -105,12 +105,12 @@ class Handler:
             name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             if name not in servable.signatures:
                 raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-            by_row = fill_inputs(document, servable.signatures[name].definition, request)
+            is_row_form = fill_inputs(document, servable.signatures[name].definition, request)
             call.read_request(request)
-            caller = Caller(http.is_waiting, lambda: max(0.0, http.deadline - time.monotonic()))
-            response = predict(servable, request, self._run, caller)
-        call.read_response(response)
-        return predictions(response) if by_row else outputs(response)
+            seconds = max(0.0, http.deadline - time.monotonic())
+            outputs = run_and_wait(self._run, read_request(servable, request), http.is_waiting, seconds)
+        call.version, call.signature = servable.version, name
+        return by_row(outputs) if is_row_form else by_column(outputs)
 
     def _status(self, match: "re.Match[str]", call: Call) -> dict[str, Any]:
         request = get_model_status_pb2.GetModelStatusRequest()
@@ -123,8 +123,11 @@ class Handler:
         _fill_spec(request.model_spec, match)
         call.read_request(request)
         response = get_model_metadata(self._models, request)
-        call.read_response(response)
-        return _to_dict(response)
+        call.version = response.model_spec.version.value
+        answer = _to_dict(response)
+        for value in answer["metadata"].values():
+            del value["@type"]  # the original writes what is in the Any as if it stood there
+        return answer
 
 
 def _fill_spec(spec: Any, match: "re.Match[str]") -> None:  # noqa: ANN401 - generated classes have no types

@@ -1,4 +1,4 @@
-"""HTTP for the REST API and the metrics: an aiohttp server in a thread of its own."""
+"""HTTP for the REST API and the metrics, by aiohttp."""
 
 import asyncio
 import socket
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -35,7 +36,7 @@ class RestSettings:
 
 
 class RestServer:
-    """Serves from `start` to `stop`, in its own thread."""
+    """Serves from `start` to `stop`; both run in the event loop that it is to use."""
 
     def __init__(self, settings: RestSettings, handler: Handler, observers: Observers) -> None:
         self._settings = settings
@@ -43,20 +44,10 @@ class RestServer:
         self._observers = observers
         self._pool = ThreadPoolExecutor(settings.threads, "rest")
         self._under_way = 0  # only the event loop's thread changes it
-        self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
 
-    def start(self, listening: socket.socket) -> None:
+    async def start(self, listening: socket.socket) -> None:
         """Serve who connects to the socket."""
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(listening), self._loop).result()
-
-    def stop(self, seconds: float = _LONGEST_DRAIN_SECONDS) -> None:
-        """Take no more connections; let requests under way finish, so many seconds at most."""
-        asyncio.run_coroutine_threadsafe(self._stop(seconds), self._loop).result(seconds + 5)
-
-    async def _start(self, listening: socket.socket) -> None:
         app = web.Application(client_max_size=self._settings.max_request_bytes)
         if self._settings.metrics_path:
             app.router.add_get(self._settings.metrics_path, self._metrics)
@@ -65,15 +56,14 @@ class RestServer:
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
 
-    async def _stop(self, seconds: float) -> None:
+    async def stop(self, seconds: float) -> None:
+        """Take no more connections; let requests under way finish, so many seconds at most."""
         if self._runner:
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._runner.cleanup(), seconds)
-            except TimeoutError:
-                return
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        text = await self._loop.run_in_executor(None, self._settings.metrics_text)
+        text = await asyncio.get_running_loop().run_in_executor(None, self._settings.metrics_text)
         return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def _answer(self, http: web.Request) -> web.Response:
@@ -105,7 +95,7 @@ class RestServer:
         abandoned = threading.Event()
         request = Request(http.method, unquote(http.raw_path.partition("?")[0]), content, deadline, _not(abandoned))
         self._under_way += 1
-        work = self._loop.run_in_executor(self._pool, self._work, request, call, abandoned)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self._work, request, call, abandoned)
         work.add_done_callback(self._one_less)
         try:
             return await asyncio.wait_for(asyncio.shield(work), settings.timeout_seconds)

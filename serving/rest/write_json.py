@@ -1,41 +1,44 @@
-"""A PredictResponse becomes the body of a REST answer, as in TensorFlow Serving's util/json_tensor.cc."""
+"""Outputs become the body of a REST answer, as in TensorFlow Serving's util/json_tensor.cc."""
 
 import base64
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow_serving.apis import predict_pb2
 
+from serving.execute import Outputs
 from serving.status import invalid_argument
 
 _BYTES_SUFFIX = "_bytes"
 
 
-def predictions(response: predict_pb2.PredictResponse) -> dict[str, Any]:
+def by_row(outputs: Outputs) -> dict[str, Any]:
     """Row form, for `instances`: a list with a value for each element, or an object of values by alias if many.
 
     Raises StatusError INVALID_ARGUMENT where outputs have no common dimension 0.
     """
-    arrays = {alias: tf.make_ndarray(proto) for alias, proto in sorted(response.outputs.items())}
     size = None
-    for alias, array in arrays.items():
-        if not array.ndim:
+    for alias, values in sorted(outputs.items()):
+        if not values.array.ndim:
             raise invalid_argument(f"Tensor name: {alias} has no shape information ")
-        if size is not None and len(array) != size:
-            raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {len(array)} expecting: {size}")
-        size = len(array)
-    columns = {alias: to_json(array, alias) for alias, array in arrays.items()}
+        given = len(values.array)
+        if size not in (None, given):
+            raise invalid_argument(f"Tensor name: {alias} has inconsistent batch size: {given} expecting: {size}")
+        size = given
+    columns = _columns(outputs)
     if len(columns) == 1:
         return {"predictions": next(iter(columns.values()))}
     rows = zip(*columns.values(), strict=True)
     return {"predictions": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
-def outputs(response: predict_pb2.PredictResponse) -> dict[str, Any]:
+def by_column(outputs: Outputs) -> dict[str, Any]:
     """Columnar form, for `inputs`: the value of the only output, or an object of values by alias."""
-    columns = {alias: to_json(tf.make_ndarray(proto), alias) for alias, proto in sorted(response.outputs.items())}
+    columns = _columns(outputs)
     return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
+
+
+def _columns(outputs: Outputs) -> dict[str, Any]:
+    return {alias: to_json(values.array, alias) for alias, values in sorted(outputs.items())}
 
 
 def to_json(array: np.ndarray, alias: str) -> Any:  # noqa: ANN401 - nested lists of any depth, or one value

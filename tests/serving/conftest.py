@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -24,6 +24,9 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
+
+if TYPE_CHECKING:
+    from tests.serving.original import Original
 
 READY_SECONDS = 60.0
 # A server is to be as quiet as users get to see it, whatever is set for the tests.
@@ -227,6 +230,17 @@ def run_server() -> Iterator[RunServer]:
             return server
 
         yield run_server
+
+
+Originals = Callable[..., "Original"]
+
+
+@pytest.fixture
+def original(run_server: RunServer, tmp_path: Path) -> Originals:
+    """Start servers as scripts for tensorflow_model_server do, all on one socket path."""
+    from tests.serving.original import Original  # noqa: PLC0415 - it imports from here
+
+    return lambda *flags: Original(run_server, tmp_path / "tf-serving.sock", *flags)
 
 
 RunServe = Callable[..., subprocess.CompletedProcess[str]]

@@ -66,6 +66,24 @@ def test_signal_drains(base_path: Path, start: "Start", number: signal.Signals) 
     assert all(line.startswith("digits-serve: ") for line in server.log)
 
 
+def test_signal_to_any_thread() -> None:
+    """The server stops even if the system hands the signal to a thread that computes, while the main one sleeps."""
+    script = """
+import signal, threading, time
+from serving.stop import StopRequests
+stop = StopRequests()
+stop.on_signals()
+def compute():
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+    time.sleep(60)
+threading.Thread(target=compute, daemon=True).start()
+print(stop.wait())
+"""
+    command = [sys.executable, "-P", "-c", script]
+    assert subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout == "SIGTERM\n"
+
+
 def socket_of(log: list[str]) -> str:
     return next(line for line in log if "unix:" in line).rpartition("unix:")[2]
 
@@ -141,19 +159,15 @@ def test_address_of_another_machine(base_path: Path, run_serve: "RunServe") -> N
 
 
 def test_socket_paths(base_path: Path, tmp_path: Path, run_serve: "RunServe") -> None:
-    """A socket that somebody listens on, a file, a path too long or a missing folder are each refused."""
+    """A file, a path too long or a missing folder are each refused."""
     flags = (f"--model_base_path={base_path}", "--port=0")
     (tmp_path / "file").write_text("precious")
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "taken"))
-        listening.listen()
-        for path, reason in (
-            (tmp_path / "taken", "is in use by another server"),
-            (tmp_path / "file", "exists and is no socket"),
-            (tmp_path / ("x" * 120), "is longer than the 107 bytes"),
-            (tmp_path / "missing" / "grpc", "its folder does not exist"),
-        ):
-            assert reason in refused(run_serve(*flags, f"--grpc_socket_path={path}"))
+    for path, reason in (
+        (tmp_path / "file", "exists and is no socket"),
+        (tmp_path / ("x" * 120), "is longer than the 107 bytes"),
+        (tmp_path / "missing" / "grpc", "its folder does not exist"),
+    ):
+        assert reason in refused(run_serve(*flags, f"--grpc_socket_path={path}"))
     assert (tmp_path / "file").read_text() == "precious"
 
 

@@ -96,6 +96,19 @@ def test_health_follows_the_models(base_path: Path, tmp_path: Path, start: "Star
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+def test_watching_health(base_path: Path, tmp_path: Path, start: "Start") -> None:
+    """Who watches the health service is told of changes, also after another who watched has left."""
+    server = start(base_path)
+    stub = health_pb2_grpc.HealthStub(server.channel)
+    leaving, staying = (stub.Watch(health_pb2.HealthCheckRequest(), timeout=30) for _ in range(2))
+    assert [next(watcher).status for watcher in (leaving, staying)] == [health_pb2.HealthCheckResponse.SERVING] * 2
+    leaving.cancel()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    server.reload(model_list(model_entry("toy", base_path), model_entry("none", empty)))
+    assert next(staying).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
 def test_reflection(base_path: Path, start: "Start") -> None:
     """Tools that know no .proto file find the services and their messages by reflection."""
     server = start(base_path)
