@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from batch.terminal import notify, progress
-from batch.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
 from batch.window import DEFAULT_IN_FLIGHT
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import MODEL_NAME, SIGNATURE
@@ -169,7 +169,7 @@ def predict(
     ] = False,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, help="Most images in a request.", rich_help_panel=_PACE)
-    ] = 512,
+    ] = DEFAULT_BATCH_SIZE,
     in_flight: Annotated[
         int | None,
         typer.Option(

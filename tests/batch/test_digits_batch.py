@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from batch.walk import DEFAULT_BATCH_SIZE
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import ROOT, RunBatch
 from tests.support import Image, write_png
@@ -147,8 +148,9 @@ def test_ten_thousand_mnist_images(
     rows = _rows(tmp_path / "out.csv")
     assert [Path(row["path"]).stem for row in rows] == [f"{number:05}" for number in range(10_000)]
 
+    size = DEFAULT_BATCH_SIZE
     predict = tf.saved_model.load(str(shipped_model / "1")).signatures["serving_default"]
-    batches = [predict(image_bytes=tf.constant(pngs[start : start + 512])) for start in range(0, 10_000, 512)]
+    batches = [predict(image_bytes=tf.constant(pngs[start : start + size])) for start in range(0, 10_000, size)]
     digits = np.concatenate([batch["digit"].numpy() for batch in batches])
     assert [int(row["digit"]) for row in rows] == digits.tolist()
     served = np.array([int(row["digit"]) for row in rows])
