@@ -236,13 +236,13 @@ def test_list_shows_every_recipe(tmp_path: Path) -> None:
         "dense-128-32",
         "dense-10-10-10",
         "dense-1024-1024-1024",
-        "champion",
+        "moments-1024-1024-1024",
     ]
     assert "dropout 0.2" in rows["dense-128-dropout"]
     assert "sigmoid" in rows["dense-150-50"]
     assert "104,938" in rows["dense-128-32"]
     assert "3x1024, batch norm, distortion " in rows["dense-1024-1024-1024"]
-    assert "moments, 3x1024, batch norm, distortion " in rows["champion"]
+    assert "moments, 3x1024, batch norm, distortion " in rows["moments-1024-1024-1024"]
 
 
 @pytest.mark.parametrize("option", ["--list", "--help", "--version"])
