@@ -94,12 +94,14 @@ class Journal:
             )
         offset = len(holder) + len(found)
         for line in self._file:
-            number = _number(line)
-            if number is None:
-                # The output's inode; or torn, or by a crash of the whole machine worse than that: asked again then.
-                self._inode = _inode(line)
+            number, inode = _number(line), _inode(line)
+            if number is not None:
+                self._offsets[number] = offset
+            elif inode is not None:
+                self._inode = inode
+            else:
+                # Torn, or by a crash of the whole machine worse than that: what follows is asked again.
                 break
-            self._offsets[number] = offset
             offset += len(line)
         self._file.truncate(offset)
         self._file.seek(0)
@@ -180,7 +182,9 @@ def _number(line: bytes) -> int | None:
 
 def _inode(line: bytes) -> int | None:
     """The inode of a line that tells one, None of another."""
-    digits = line.removeprefix(_INODE_START).removesuffix(b"}\n")
+    if not (line.startswith(_INODE_START) and line.endswith(b"}\n")):
+        return None
+    digits = line[len(_INODE_START) : -2]
     return int(digits) if digits.isdigit() else None
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from batch.endpoint import ServerError
 from batch.job import Job, run_job
+from batch.journal import Journal
 from batch.walk import Walk
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import Client, ServerProcess, publish, read_rows, wait_for, write_scans
@@ -113,6 +114,10 @@ def test_a_client_killed_with_the_table_in_place(
     assert not (tmp_path / _JOURNAL).exists()
     (tmp_path / "kept").rename(tmp_path / _JOURNAL)
 
+    # The next run opens it and is killed, too.
+    settings = json.loads((tmp_path / _JOURNAL).read_text().splitlines()[1])
+    del settings["format"]
+    Journal(tmp_path / "out.csv", settings, fresh=False).close()
     scripted.calls = 0
     again = digits_batch(*command)
     assert again.returncode == 0, again.stderr
