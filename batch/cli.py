@@ -378,7 +378,7 @@ def _stop(text: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Run the command."""
-    # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a short run 50 ms.
+    # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a run a hundredth.
     gc.set_threshold(100_000)
     try:
         run("digits-batch", app)

@@ -15,9 +15,8 @@ from keras import ops
 from exporter.contract import SIDE
 
 _MIDDLE = (SIDE - 1) / 2
-_SPREAD = (
-    4.9  # standard deviation of the ink, in pixels, that a digit is brought to: it fills 28x28 as MNIST's do 20x20
-)
+# Standard deviation of the ink, in pixels, that a digit is brought to: it fills 28x28 as MNIST's do 20x20.
+_SPREAD = 4.9
 _SCALES = (0.5, 1.6)  # source pixels for each pixel; what is smaller or larger stays so
 _LEAST_VARIANCE = 1.0  # pixels squared: the ink of a dot has no shape
 

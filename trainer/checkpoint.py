@@ -41,7 +41,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships
         settings = json.dumps({"recipe": asdict(recipe), "seed": seed, "images": images}, sort_keys=True)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / _SETTINGS
-        if not path.exists():
+        if not epochs_done(folder):
             _write(path, settings)
         elif path.read_text(encoding="utf-8") != settings:
             raise UserError(f"{folder} holds an interrupted fit of another kind; remove it or choose another --out")

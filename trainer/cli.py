@@ -111,6 +111,8 @@ def train(
             )
     except KeyboardInterrupt:
         done = epochs_done(checkpoints)
+        if not done:
+            shutil.rmtree(checkpoints, ignore_errors=True)
         kept = (
             f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there" if done else "nothing was kept"
         )

@@ -72,6 +72,14 @@ def test_another_fit_is_not_mixed_in(tmp_path: Path, dataset: Dataset) -> None:
             fitted(dataset, tmp_path / "kept", recipe, seed)
 
 
+def test_nothing_kept_is_no_other_fit(tmp_path: Path, dataset: Dataset) -> None:
+    """A fit that was killed before its first epoch was whole stands in no other fit's way."""
+    Checkpoints(tmp_path / "kept", find("dense-128"), seed=9, images=(1, 0))
+    _, history, shown = fitted(dataset, tmp_path / "kept", dataclasses.replace(RECIPE, epochs=1))
+    assert len(history["loss"]) == 1
+    assert shown == ""
+
+
 def test_killed_and_repeated(tmp_path: Path, sample: Path) -> None:
     """digits-train is killed by SIGKILL: the same command goes on, and leaves a whole run folder and nothing else."""
     command = [sys.executable, "-P", "-m", "trainer.cli", RECIPE.name, "--data", str(sample), "--out", "runs/x"]
