@@ -1,11 +1,14 @@
 """What stands behind both signatures: from images in MNIST's form to calibrated probabilities."""
 
+import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from exporter.command import UserError
+from exporter.contract import RUN_MODEL
 from exporter.fold import compute, fold
 from exporter.probabilities import to_probabilities
 
@@ -15,6 +18,19 @@ Network = Callable[[tf.Tensor], tf.Tensor]
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 TOLERANCE = {FLOAT32: 1e-5, BFLOAT16: 1e-2}
 """How far a probability may be from what Keras says, by what the weights are served in."""
+
+
+def load(run: Path) -> keras.Model:
+    """The fitted network of a run folder; UserError where there is none or it is broken."""
+    path = run / RUN_MODEL
+    if not path.is_file():
+        raise UserError(f"{run} is no run folder: {RUN_MODEL} is missing; make one with digits-train")
+    try:
+        # Not compiled: the optimizer's state is no part of what is served.
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path} cannot be loaded: {reason}; train it again with digits-train") from None
 
 
 def calibrated(model: keras.Model, temperature: float = 1.0) -> Network:

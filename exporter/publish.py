@@ -10,17 +10,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_MODEL, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, served
+from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_TEMPERATURE, RUN_WARMUP
+from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, load, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import Reference
 from exporter.warmup import write_warmup
@@ -44,7 +42,7 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
-    model, temperature = _load_model(run), _load_temperature(run)
+    model, temperature = load(run), _load_temperature(run)
     images = _load_images(run)
     reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
     return publish_network(served(model, temperature, dtype), images, reference, to, on_step)
@@ -82,18 +80,6 @@ def reference_of(network: Network, images: list[bytes], tolerance: float = TOLER
         pixel_probabilities=pixels_signature(network)(tf.constant(pixels))[PROBABILITIES].numpy(),
         tolerance=tolerance,
     )
-
-
-def _load_model(run: Path) -> keras.Model:
-    path = run / RUN_MODEL
-    if not path.is_file():
-        raise UserError(f"{run} is no run folder: {RUN_MODEL} is missing; make one with digits-train")
-    try:
-        # Not compiled: the optimizer's state is no part of what is served.
-        return keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} cannot be loaded: {reason}; train it again with digits-train") from None
 
 
 def _load_temperature(run: Path) -> float:

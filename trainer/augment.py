@@ -60,9 +60,13 @@ def _distort_together(images: Floats, augmentation: Augmentation, rng: np.random
     copies *= 1 - augmentation.unevenness * np.clip(0.5 * fields[:, 2], 0, 1)
     copies *= 1 - _gaps(copies, augmentation, rng)
     copies += augmentation.contrast * _spread(rng, len(images))[:, None, None] * copies * (1 - copies)
-    brightest = copies.max(axis=(1, 2), keepdims=True)
-    copies *= images.max(axis=(1, 2), keepdims=True) / np.maximum(brightest, 1e-6)
-    return np.clip(copies, 0, 1, out=copies)
+    old, new = images.max(axis=(1, 2), keepdims=True), copies.max(axis=(1, 2), keepdims=True)
+    copies /= np.maximum(new, 1e-6)
+    # Each sampling softens edges that serving, which sees the first one, finds sharp.
+    copies = (copies - 0.5) * _steepness(augmentation.steepness, rng, len(images)) + 0.5
+    np.clip(copies, 0, 1, out=copies)
+    copies *= old
+    return copies
 
 
 def _spread(rng: np.random.Generator, count: int) -> Floats:
@@ -198,6 +202,11 @@ def _gaps(images: Floats, augmentation: Augmentation, rng: np.random.Generator) 
     radius = _WIDEST_GAP * (1 - rng.random(count, np.float32) / max(augmentation.gaps, 1e-6))
     missing: Floats = np.clip(radius[:, None, None] - np.sqrt(down[:, :, None] + across[:, None, :]), 0, 1)
     return missing
+
+
+def _steepness(most: float, rng: np.random.Generator, count: int) -> Floats:
+    """Factors on the difference from middle grey, [n, 1, 1], between 1 and `most`."""
+    return 1 + np.float32(most - 1) * rng.random([count, 1, 1], np.float32)
 
 
 def _blurred(images: Floats) -> Floats:

@@ -59,6 +59,13 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
             images, targets = mix_in(images, np.asarray(targets, np.float32), self._others, rng)
         return distort(images, self._augmentation, rng), targets
 
+    @property
+    def images(self) -> int:
+        """How many an epoch has, pictures that are no digit included."""
+        share = 0.0 if self._others is None else self._others.share
+        sizes = [min(self._batch, len(self._images) - start) for start in range(0, len(self._images), self._batch)]
+        return sum(size + round(share * size) for size in sizes)
+
     def start_at(self, epoch: int) -> None:
         """Go on with an epoch, counted from 0."""
         self._epoch = epoch

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,7 @@ import keras
 
 from exporter.command import UserError
 from trainer.recipes import Recipe
-from trainer.runs import CHECKPOINT, epochs_done
+from trainer.runs import CHECKPOINT, LESSONS, epochs_done
 
 History = dict[str, list[float]]
 """For each of loss, accuracy and, with validation, val_loss and val_accuracy: its value after each epoch."""
@@ -28,23 +29,35 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships
         recipe: what is fitted.
         seed: of the fit.
         images: how many are fitted and how many validate.
+        teacher: what tells a teacher from others, for a student.
 
     Raises:
         UserError: the folder holds another fit's.
         OSError: it cannot be written; so do the methods.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, *, seed: int, images: tuple[int, int]) -> None:
+    def __init__(
+        self, folder: Path, recipe: Recipe, *, seed: int, images: tuple[int, int], teacher: str | None = None
+    ) -> None:
         super().__init__()
         self._folder = folder
         self.history: History = {}
-        settings = json.dumps({"recipe": asdict(recipe), "seed": seed, "images": images}, sort_keys=True)
-        folder.mkdir(parents=True, exist_ok=True)
+        settings = json.dumps(
+            {"recipe": asdict(recipe), "seed": seed, "images": images, "teacher": teacher}, sort_keys=True
+        )
         path = folder / _SETTINGS
-        if not epochs_done(folder):
-            _write(path, settings)
-        elif path.read_text(encoding="utf-8") != settings:
+        if path.exists() and path.read_text(encoding="utf-8") == settings:
+            return
+        if epochs_done(folder):
             raise UserError(f"{folder} holds an interrupted fit of another kind; remove it or choose another --out")
+        shutil.rmtree(folder, ignore_errors=True)  # a teacher's answers for another fit
+        folder.mkdir(parents=True)
+        _write(path, settings)
+
+    @property
+    def lessons(self) -> Path:
+        """File of a teacher's answers."""
+        return self._folder / LESSONS
 
     def restore(self, model: keras.Model) -> int:
         """Bring a compiled network to where the fit stopped, and return how many epochs are done."""

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
 from trainer.recipes import RECIPES, Recipe, find
-from trainer.runs import checkpoints_of, epochs_done, new_run_folder
+from trainer.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -47,6 +47,8 @@ def _print_recipes(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
 
 def _layers(recipe: Recipe) -> str:
     parts = [] if recipe.moments is None else ["moments"]
+    if recipe.convolutions:
+        parts.append(f"{len(recipe.convolutions)} convolutions")
     for units, alike in itertools.groupby(recipe.hidden):
         count = len(list(alike))
         parts.append(f"{count}x{units}" if count > 1 else str(units))
@@ -54,7 +56,9 @@ def _layers(recipe: Recipe) -> str:
         parts.append("batch norm")
     if recipe.dropout:
         parts.append(f"dropout {recipe.dropout:g}")
-    if recipe.augmentation:
+    if recipe.distillation:
+        parts.append(f"taught by {recipe.distillation.teacher}")
+    elif recipe.augmentation:
         parts.append("distortion")
     return ", ".join(parts)
 
@@ -82,6 +86,13 @@ def train(
         int,
         typer.Option(min=0, max=2**32 - 1, help="The same seed on the same processor gives the same weights."),
     ] = 0,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder of the network that a recipe with a teacher learns from.",
+            show_default="runs/TEACHER-seed0",
+        ),
+    ] = None,
     h5: Annotated[bool, typer.Option("--h5", help="Save the network as mnist_model.h5, too.")] = False,
     list_recipes: Annotated[  # noqa: ARG001 - its callback does it all
         bool,
@@ -97,6 +108,10 @@ def train(
         raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")
     recipe = find(name)
     out = out or Path("runs") / f"{recipe.name}-seed{seed}"
+    if teacher is not None and recipe.distillation is None:
+        raise UserError(f"{recipe.name} learns from labels alone; leave --teacher away")
+    if teacher is None and recipe.distillation is not None:
+        teacher = Path("runs") / f"{recipe.distillation.teacher}-seed0"
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     # Progress goes to standard error; standard output has the result alone.
     console = Console(stderr=True)
@@ -106,23 +121,27 @@ def train(
             with console.status("Starting TensorFlow"):
                 quiet_tensorflow()
                 from trainer import training  # TensorFlow takes seconds to import
-            summary = training.train(
-                recipe, data=data, folder=folder, seed=seed, h5=h5, checkpoints=checkpoints, console=console
-            )
+            paths = training.Paths(data=data, teacher=teacher, checkpoints=checkpoints, folder=folder)
+            summary = training.train(recipe, paths, seed=seed, h5=h5, console=console)
     except KeyboardInterrupt:
-        done = epochs_done(checkpoints)
-        if not done:
-            shutil.rmtree(checkpoints, ignore_errors=True)
-        kept = (
-            f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there" if done else "nothing was kept"
-        )
-        typer.echo(f"digits-train: interrupted, {kept}", err=True)
+        typer.echo(f"digits-train: interrupted, {_what_is_kept(checkpoints)}", err=True)
         sys.stderr.flush()
         # At once: TensorFlow's threads are in the middle of a step, and may crash while the interpreter is taken down.
         os._exit(130)
     shutil.rmtree(checkpoints, ignore_errors=True)
     typer.echo(f"{out}")
     typer.echo(f"test accuracy {summary.accuracy:.2%}, loss {summary.loss:.4f}, {summary.seconds:.1f} s")
+
+
+def _what_is_kept(checkpoints: Path) -> str:
+    """Say what an interrupted run has left, and remove its folder if that is nothing."""
+    done = epochs_done(checkpoints)
+    if done:
+        return f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there"
+    if (checkpoints / LESSONS).exists():
+        return "the teacher's answers are kept, the same command goes on from there"
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return "nothing was kept"
 
 
 def main() -> None:

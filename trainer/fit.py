@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from exporter.command import UserError
 from exporter.contract import CLASSES
 from trainer.batches import DistortedBatches
 from trainer.checkpoint import Checkpoints, History
+from trainer.distill import LessonBatches, Lessons
 from trainer.nondigits import NonDigits
 from trainer.recipes import Recipe
 
@@ -48,6 +48,8 @@ class Material:
     """Digits, [n]."""
     others: NonDigits | None = None
     """Pictures that are no digit, for a recipe that mixes them in."""
+    lessons: Lessons | None = None
+    """What a teacher says of distorted copies of the images that are fitted, for a recipe with a teacher."""
 
 
 def fit(
@@ -66,14 +68,15 @@ def fit(
         material: what to; the recipe's share of the images, from their end, validates. Accuracy counts pictures that
             are no digit, though no answer to them is right.
         recipe: epochs, batch size, share held out, form of the labels, learning rates and distortions.
-        seed: of the distortions and the order of distorted images; all else follows Keras' own seed.
+        seed: of the distortions and the order of what is drawn anew in each epoch; all else follows Keras' own seed.
         console: where progress is shown, if it is a terminal.
         checkpoints: what an interrupted fit left, and where this one leaves it.
     """
     images = material.images
     targets = keras.utils.to_categorical(material.labels, CLASSES) if recipe.one_hot else material.labels
     fitted, held_out = split(len(images), recipe)
-    batches = -(-fitted // recipe.batch)
+    drawn = _drawn_anew(material, targets[:fitted], recipe, seed=seed)
+    batches = -(-fitted // recipe.batch) if drawn is None else len(drawn)
     if recipe.cosine:
         model.optimizer.learning_rate = _cosine(recipe, steps=recipe.epochs * batches)
     done = 0 if checkpoints is None else checkpoints.restore(model)
@@ -92,8 +95,13 @@ def fit(
     ) as progress:
         if console.is_terminal:
             callbacks.append(_show(progress, recipe, batches=batches))
+        if drawn is None:
+            data = {"x": images[:fitted], "y": targets[:fitted], "batch_size": recipe.batch}
+        else:
+            drawn.start_at(done)
+            data = {"x": drawn, "shuffle": False}  # it shuffles by itself
         history = model.fit(
-            **_training_data(images[:fitted], targets[:fitted], material.others, recipe, seed=seed, done=done),
+            **data,
             initial_epoch=done,
             epochs=recipe.epochs,
             validation_data=(images[fitted:], targets[fitted:]) if held_out else None,
@@ -105,23 +113,22 @@ def fit(
     return {name: [float(value) for value in history[name]] for name in _NAMES if name in history}
 
 
-def _training_data(
-    images: npt.NDArray[np.float32],
+def _drawn_anew(
+    material: Material,
     targets: npt.NDArray[np.generic],
-    others: NonDigits | None,
     recipe: Recipe,
     *,
     seed: int,
-    done: int,
-) -> dict[str, Any]:
-    """What `Model.fit` is told about them: images as they are, or distorted anew in each epoch after those done."""
+) -> DistortedBatches | LessonBatches | None:
+    """What differs from epoch to epoch: a teacher's lessons, or images distorted anew; None where nothing does."""
+    if material.lessons is not None:
+        return LessonBatches(material.lessons, batch=recipe.batch, seed=seed)
     if recipe.augmentation is None:
-        return {"x": images, "y": targets, "batch_size": recipe.batch}
-    batches = DistortedBatches(
-        images, targets, augmentation=recipe.augmentation, batch=recipe.batch, seed=seed, others=others
+        return None
+    images = material.images[: len(targets)]
+    return DistortedBatches(
+        images, targets, augmentation=recipe.augmentation, batch=recipe.batch, seed=seed, others=material.others
     )
-    batches.start_at(done)
-    return {"x": batches, "shuffle": False}  # it shuffles by itself
 
 
 def _cosine(recipe: Recipe, *, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -47,6 +47,16 @@ def _layers(recipe: Recipe, dtype: str) -> keras.Sequential:
     layers = [keras.Input((SIDE, SIDE))]
     if recipe.moments is not None:
         layers.append(MomentNormalization(recipe.moments))
+    if recipe.convolutions:
+        layers.append(keras.layers.Reshape((SIDE, SIDE, 1), dtype=dtype))
+    for convolution in recipe.convolutions:
+        layers += [
+            keras.layers.Conv2D(
+                convolution.filters, 3, convolution.stride, padding="same", use_bias=False, dtype=dtype
+            ),
+            keras.layers.BatchNormalization(dtype=dtype),
+            keras.layers.ReLU(dtype=dtype),
+        ]
     layers.append(keras.layers.Flatten(dtype=dtype))
     for units in recipe.hidden:
         if recipe.batch_norm:

@@ -2,11 +2,13 @@
 
 import difflib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from exporter.command import UserError
 from exporter.contract import CLASSES, SIDE
+
+_WINDOW = 3 * 3  # pixels that a convolution sees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,15 +43,40 @@ class Augmentation:
     """Share of the images that are stretched towards a square box."""
     contrast: float = 0.0
     """Curvature of the tone curve x + c x (1 - x), either way, 0 to 1."""
+    steepness: float = 1.0
+    """Factor, at least 1, by which greys move away from the middle one, which sharpens edges."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution over 3x3 pixels, batch normalisation and a ReLU."""
+
+    filters: int
+    stride: int = 1
+    """2 halves both sides of the picture."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """What a network learns instead of labels: a teacher's answers (`distill.py`)."""
+
+    teacher: str
+    """Recipe of the teacher."""
+    copies: int
+    """Distorted copies of each image that the teacher is asked about; they come again when all were seen."""
+    softness: float
+    """Temperature of its answers, at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A dense network on float32 [n, 28, 28] in 0 to 1, and how it is fitted with Adam or AdamW."""
+    """A network on float32 [n, 28, 28] in 0 to 1, and how it is fitted with Adam or AdamW."""
 
     name: str
+    convolutions: tuple[Convolution, ...] = ()
+    """Layers over 3x3 pixels that come before the dense ones, in order; all but one network have none."""
     hidden: tuple[int, ...]
-    """Units of each ReLU layer, in order."""
+    """Units of each dense ReLU layer, in order."""
     moments: float | None = None
     """Exponent to which digits keep their own width over height before the first layer, where slant and size are taken
     out of them (`exporter/moments.py`); None where they are not."""
@@ -84,6 +111,8 @@ class Recipe:
     labels one-hot; their target is the same for all digits (`nondigits.py`)."""
     augmentation: Augmentation | None = None
     """How the images of each epoch are distorted anew, if they are."""
+    distillation: Distillation | None = None
+    """Whom it learns from, about images that are distorted so, if not from the labels."""
 
     @property
     def loss(self) -> str:
@@ -93,9 +122,13 @@ class Recipe:
     @property
     def parameters(self) -> int:
         """How many numbers make the network, as Keras counts: batch normalisation has four a unit instead of a bias."""
-        sizes = (SIDE * SIDE, *self.hidden, CLASSES)
+        side, channels, convolutional = SIDE, 1, 0
+        for layer in self.convolutions:
+            convolutional += (_WINDOW * channels + 4) * layer.filters
+            side, channels = -(-side // layer.stride), layer.filters
+        sizes = (side * side * channels, *self.hidden, CLASSES)
         weights_and_biases = sum((inputs + 1) * units for inputs, units in itertools.pairwise(sizes))
-        return weights_and_biases + 3 * sum(self.hidden) * self.batch_norm
+        return convolutional + weights_and_biases + 3 * sum(self.hidden) * self.batch_norm
 
 
 _BROAD = Augmentation(
@@ -114,6 +147,7 @@ _BROAD = Augmentation(
     hands=0.35,
     square=0.2,
 )
+_CRISP = replace(_BROAD, unevenness=0.3, blur=0.5, steepness=3.0)
 """Found on a slice of the training images, but for the ways of other hands, which mistakes on real scans suggested."""
 
 RECIPES = {
@@ -136,6 +170,43 @@ RECIPES = {
             xla=True,
             weight_decay=0.05,
             augmentation=_BROAD,
+        ),
+        Recipe(
+            name="cnn",
+            convolutions=(
+                Convolution(32),
+                Convolution(64, stride=2),
+                Convolution(64),
+                Convolution(128, stride=2),
+                Convolution(128),
+            ),
+            hidden=(),
+            one_hot=True,
+            epochs=24,
+            batch=512,
+            validation=0.02,
+            learning_rate=0.003,
+            cosine=True,
+            weight_decay=0.05,
+            bfloat16=True,
+            non_digits=0.1,
+            augmentation=_CRISP,
+        ),
+        Recipe(
+            name="champion",
+            hidden=(1024, 896, 896),
+            batch_norm=True,
+            one_hot=True,
+            epochs=320,
+            batch=1024,
+            validation=0.02,
+            learning_rate=0.004,
+            cosine=True,
+            weight_decay=0.05,
+            bfloat16=True,
+            non_digits=0.1,
+            augmentation=_CRISP,
+            distillation=Distillation(teacher="cnn", copies=40, softness=2.0),
         ),
         Recipe(
             name="moments-1024-1024-1024",

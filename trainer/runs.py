@@ -28,6 +28,8 @@ PREDICTIONS: Final = "predictions.png"
 
 CHECKPOINT: Final = ".weights.h5"
 """Ending of the files in the folder of checkpoints; before it the number of epochs that are done."""
+LESSONS: Final = "lessons.bin"
+"""In the same folder: what a teacher has said so far."""
 
 
 def checkpoints_of(out: Path) -> Path:

@@ -22,9 +22,24 @@ from trainer.network import build, in_float32, predict
 from trainer.nondigits import NonDigits, non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
+from trainer.teacher import copies_to_ask_about, teacher_of
 
 _POOL = 20_000  # pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Where a run finds and leaves things."""
+
+    data: Path | None
+    """The data set, None for Keras' download."""
+    teacher: Path | None
+    """Run folder of the teacher, for a recipe that has one."""
+    checkpoints: Path
+    """What an interrupted run left, and where this one leaves it."""
+    folder: Path
+    """An empty folder, which becomes the run folder."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +56,30 @@ class Summary:
 
 def train(
     recipe: Recipe,
+    paths: Paths,
     *,
-    data: Path | None,
-    folder: Path,
     seed: int,
     h5: bool,
-    checkpoints: Path,
     console: Console,
 ) -> Summary:
     """Fit a recipe, evaluate it on the test images and fill a run folder.
 
     Args:
         recipe: what to fit, and how.
-        data: where the data set is, None for Keras' download.
-        folder: an empty folder.
+        paths: where everything is, and goes.
         seed: 0 to 2**32 - 1; the same one on the same processor gives the same weights.
         h5: whether to save the network as HDF5, too.
-        checkpoints: folder of what an interrupted run left, and where this one leaves it.
         console: where progress is shown, if it is a terminal.
 
     Raises:
-        UserError: a data set that cannot be used, or a folder that cannot be written.
+        UserError: a data set or a teacher that cannot be used, or a folder that cannot be written.
     """
-    start = time.perf_counter()
-    dataset = load(data)
+    start, folder = time.perf_counter(), paths.folder
+    dataset = load(paths.data)
     fitted, held_out = split(len(dataset.x_train), recipe)
+    taught_by = None
+    if recipe.distillation is not None and paths.teacher is not None:
+        taught_by = teacher_of(recipe.name, recipe.distillation, paths.teacher, fitted=fitted)
 
     keras.utils.set_random_seed(seed)
     model = build(recipe)
@@ -75,12 +89,26 @@ def train(
     if recipe.non_digits:
         with console.status("Drawing pictures that are no digit"):
             others = NonDigits(non_digits(_POOL, digits=dataset.x_train[:fitted], seed=seed), recipe.non_digits)
-    material = Material(images, dataset.y_train, others)
     try:
-        kept = Checkpoints(checkpoints, recipe, seed=seed, images=(fitted, held_out))
+        kept = Checkpoints(
+            paths.checkpoints,
+            recipe,
+            seed=seed,
+            images=(fitted, held_out),
+            teacher=None if taught_by is None else taught_by.digest,
+        )
+        lessons = None
+        if taught_by is not None:
+            copies = copies_to_ask_about(
+                images[:fitted], dataset.y_train[:fitted], others, recipe.augmentation, seed=seed
+            )
+            lessons = taught_by.lessons(copies, kept.lessons, console=console)
+        material = Material(images, dataset.y_train, others, lessons)
         history = fit(model, material, recipe, seed=seed, console=console, checkpoints=kept)
     except OSError as error:
-        raise CouldNotWriteError(f"{checkpoints}: {error}; make room there, and repeat the command to go on") from error
+        raise CouldNotWriteError(
+            f"{paths.checkpoints}: {error}; make room there, and repeat the command to go on"
+        ) from error
     model = in_float32(model, recipe)
     temperature = 1.0
     if held_out:

@@ -24,6 +24,7 @@ from trainer.recipes import find
 
 # A shell's environment, without what would change the command; conftest.py has quieted TensorFlow for this process.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("DIGITS_DATA", "TF_CPP_MIN_LOG_LEVEL")}
+SAMPLE = Path(__file__).parents[1] / "data" / "mnist_sample"
 COMMAND = [sys.executable, "-P", "-m", "trainer.cli"]
 
 
@@ -217,6 +218,22 @@ def test_unknown_recipe(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_teacher_for_a_recipe_without(tmp_path: Path) -> None:
+    """--teacher is refused where nobody would listen; a student without a teacher is told how to get one."""
+    done = digits_train("dense-128", "--teacher", "runs/x", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "digits-train: dense-128 learns from labels alone; leave --teacher away\n",
+    )
+    done = digits_train("champion", "--data", str(SAMPLE), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "digits-train: champion learns from a fitted cnn, and there is none at runs/cnn-seed0; "
+        "fit one with digits-train cnn, or give its run folder with --teacher\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_recipe(tmp_path: Path) -> None:
     """Without a recipe the known ones are named."""
     done = digits_train(cwd=tmp_path)
@@ -236,12 +253,16 @@ def test_list_shows_every_recipe(tmp_path: Path) -> None:
         "dense-128-32",
         "dense-10-10-10",
         "dense-1024-1024-1024",
+        "cnn",
+        "champion",
         "moments-1024-1024-1024",
     ]
     assert "dropout 0.2" in rows["dense-128-dropout"]
     assert "sigmoid" in rows["dense-150-50"]
     assert "104,938" in rows["dense-128-32"]
     assert "3x1024, batch norm, distortion " in rows["dense-1024-1024-1024"]
+    assert "5 convolutions, distortion " in rows["cnn"]
+    assert "1024, 2x896, batch norm, taught by cnn " in rows["champion"]
     assert "moments, 3x1024, batch norm, distortion " in rows["moments-1024-1024-1024"]
 
 
@@ -266,7 +287,7 @@ def test_asking_imports_nothing_heavy(tmp_path: Path, option: str) -> None:
 def test_every_option_has_help(tmp_path: Path) -> None:
     """--help explains every option."""
     text = digits_train("--help", cwd=tmp_path, COLUMNS="200").stdout
-    for option in ("--data", "--out", "--seed", "--h5", "--list", "--version"):
+    for option in ("--data", "--out", "--seed", "--teacher", "--h5", "--list", "--version"):
         line = next(line for line in text.splitlines() if line.strip().startswith(option))
         assert len(line.split()) > 4, line
     assert "DIGITS_DATA" in text

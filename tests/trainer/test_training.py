@@ -25,15 +25,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> tuple[Path, t
     """The run folder of the shipped network, made small, and what the run came to."""
     folder = tmp_path_factory.mktemp("run")
     recipe = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64, 64), epochs=10, batch=32)
-    return folder, training.train(
-        recipe,
-        data=sample,
-        folder=folder,
-        seed=2,
-        h5=False,
-        checkpoints=folder.parent / "checkpoints",
-        console=Console(quiet=True),
-    )
+    paths = training.Paths(data=sample, teacher=None, checkpoints=folder.parent / "checkpoints", folder=folder)
+    return folder, training.train(recipe, paths, seed=2, h5=False, console=Console(quiet=True))
 
 
 def test_distorted_digits_are_shown(run: tuple[Path, training.Summary]) -> None:

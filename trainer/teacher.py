@@ -1,0 +1,109 @@
+"""A fitted network that others learn from: its run folder, and what it says of their training images."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from exporter.command import UserError
+from exporter.contract import CLASSES
+from exporter.network import load
+from trainer.batches import DistortedBatches
+from trainer.distill import Lessons, teach
+from trainer.network import build
+from trainer.nondigits import NonDigits
+from trainer.recipes import Augmentation, Distillation, find
+from trainer.runs import METRICS, MODEL
+
+_TOGETHER = 4096  # images that it is asked about at once: each call of Keras costs as much as a hundred of them
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A network, read from its run folder by `teacher_of`."""
+
+    network: keras.Model
+    settings: Distillation
+    digest: str
+    """SHA-256 of the file it came from."""
+
+    def lessons(self, distorted: DistortedBatches, path: Path, *, console: Console) -> Lessons:
+        """What it says of distorted copies of images, as `teach` does."""
+        return teach(
+            self.network,
+            distorted,
+            path,
+            copies=self.settings.copies,
+            softness=self.settings.softness,
+            console=console,
+        )
+
+
+def copies_to_ask_about(
+    images: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.integer],
+    others: NonDigits | None,
+    augmentation: Augmentation | None,
+    *,
+    seed: int,
+) -> DistortedBatches:
+    """Batches for a teacher.
+
+    Args:
+        images: float32 [n, 28, 28], 0 to 1, those that the student is fitted to.
+        labels: digits, [n], for distortions that depend on them.
+        others: pictures that are no digit, if any are mixed in.
+        augmentation: how copies are distorted.
+        seed: of the distortions.
+    """
+    return DistortedBatches(
+        images,
+        keras.utils.to_categorical(labels, CLASSES),
+        augmentation=augmentation or Augmentation(),
+        batch=_TOGETHER,
+        seed=seed,
+        others=others,
+    )
+
+
+def teacher_of(student: str, settings: Distillation, run: Path, *, fitted: int) -> Teacher:
+    """Read a teacher.
+
+    Args:
+        student: recipe of the student.
+        settings: whom it learns from, and how.
+        run: run folder of the teacher.
+        fitted: how many training images, from their start, the student is fitted to.
+
+    Raises:
+        UserError: the folder is none, or of another recipe, or its network was fitted to images that the student holds
+            out, which would make the student's confidence look better than it is.
+    """
+    wanted = settings.teacher
+    if not run.is_dir():
+        raise UserError(
+            f"{student} learns from a fitted {wanted}, and there is none at {run}; "
+            f"fit one with digits-train {wanted}, or give its run folder with --teacher",
+        )
+    model = load(run)
+    path = run / METRICS
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        name, images = str(metrics["recipe"]), int(metrics["images"]["training"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} cannot be read ({error}); train it again with digits-train") from None
+    if name != wanted:
+        raise UserError(f"{run} is a run of {name}; {student} learns from {wanted}, give a run of it with --teacher")
+    if images > fitted:
+        raise UserError(
+            f"{run} was fitted to {images:,} images, and {student} would hold some of them out, as it fits {fitted:,}; "
+            f"fit {wanted} again to the same data",
+        )
+    network = build(find(name))  # in bfloat16 where the processor can
+    network.set_weights(model.get_weights())
+    return Teacher(network, settings, hashlib.sha256((run / MODEL).read_bytes()).hexdigest())
