@@ -1,7 +1,8 @@
 """One job from arguments to a finished table: the library function behind digits-batch."""
 
+import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from batch.security import Security
 from batch.server import find_server
 from batch.summary import ErrorLimit, Summary
 from batch.tensors import Target
-from batch.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, Skipped, Walk, cut, walk
+from batch.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.window import DEFAULT_IN_FLIGHT, Window
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
@@ -80,7 +81,7 @@ def run_job(
         job: what is to be done.
         notify: told in one line what the user should know while it goes.
         listeners: each is told of every request's files and their answers.
-        listed: the paths that `-` among the job's stands for; walked more than once.
+        listed: the paths that `-` among the job's stands for; walked again where a run starts over.
 
     Returns:
         What was found, and what was passed over.
@@ -93,14 +94,17 @@ def run_job(
     """
     job.walk.check()
     skipped = Skipped()
-    if next(walk(job.walk, skipped, listed), None) is None:
+    files = walk(job.walk, skipped, listed)
+    first = next(files, None)
+    if first is None:
         raise UserError(f"nothing to do: no {' or '.join(job.walk.globs)} in {_named(job.walk)}{_instead(skipped)}")
+    walked = _Walked(skipped, itertools.chain((first,), files))
     if job.out == STANDARD_OUTPUT:
         if job.one_version:
             raise UserError("--one-version may have to start over, which --out - cannot: name a file")
         stream = Stream(job.form)
         try:
-            return _Run(job, None, notify, (stream, *listeners), listed).ask_all()
+            return _Run(job, None, notify, (stream, *listeners)).ask_all(walked, listed)
         finally:
             stream.close()
     check_output(job.out)
@@ -114,7 +118,7 @@ def run_job(
             refuse_to_overwrite(job.out)
         output = Output(job.out, job.form)
         try:
-            found = _Run(job, journal, notify, (output, *listeners), listed).ask_all()
+            found = _Run(job, journal, notify, (output, *listeners)).ask_all(walked, listed)
             journal.append_inode(output.sync())
             output.take_place(force=force)
         finally:
@@ -143,6 +147,14 @@ def check_server(job: Job, notify: Notify = lambda _: None) -> str:
 
 
 @dataclass(frozen=True)
+class _Walked:
+    """A walk, and what it passes over as it goes on."""
+
+    skipped: Skipped
+    files: Iterator[File]
+
+
+@dataclass(frozen=True)
 class _Run:
     """What the steps of one run share."""
 
@@ -150,18 +162,17 @@ class _Run:
     journal: Journal | None
     notify: Notify
     listeners: tuple[Listener, ...]
-    listed: Iterable[str]
 
-    def ask_all(self) -> tuple[Summary, Skipped]:
-        """Ask for every file."""
+    def ask_all(self, walked: _Walked, listed: Iterable[str]) -> tuple[Summary, Skipped]:
+        """Ask for every file of a walk that has begun; `listed` is for a walk that starts over."""
         job = self.job
         with find_server(job.servers, job.security, job.target, job.timeout, self.notify) as endpoint:
             offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
             if not job.one_version:
-                return self._ask(job.target, endpoint, offer)
+                return self._ask(job.target, endpoint, offer, walked)
             version = endpoint.wait_until_available(job.target, job.timeout)
             try:
-                return self._ask(replace(job.target, version=version, label=None), endpoint, offer)
+                return self._ask(replace(job.target, version=version, label=None), endpoint, offer, walked)
             except VersionSwappedError as swap:
                 self.notify(f"not all rows can come from one version: starting over on version {swap.newest}")
                 version = swap.newest
@@ -169,15 +180,17 @@ class _Run:
                 self.journal.start_over()
             for listener in self.listeners:
                 listener.start_over()
+            skipped = Skipped()
+            again = _Walked(skipped, walk(job.walk, skipped, listed))
             try:
-                return self._ask(replace(job.target, version=version, label=None), endpoint, offer)
+                return self._ask(replace(job.target, version=version, label=None), endpoint, offer, again)
             except VersionSwappedError as swap:
                 raise ServerError(
                     f"version {version} made place for {swap.newest} before --one-version was done: the second swap "
                     "in one run"
                 ) from None
 
-    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer) -> tuple[Summary, Skipped]:
+    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer, walked: _Walked) -> tuple[Summary, Skipped]:
         job = self.job
         most = DEFAULT_IN_FLIGHT * len(endpoint.replicas) if job.in_flight is None else job.in_flight
         engine = Engine(
@@ -189,11 +202,10 @@ class _Run:
             notify=self.notify,
             listeners=self.listeners,
         )
-        skipped = Skipped()
         started = time.monotonic()
-        engine.run(cut(walk(job.walk, skipped, self.listed), job.batch_size), self.journal)
+        engine.run(cut(walked.files, job.batch_size), self.journal)
         engine.summary.seconds = time.monotonic() - started
-        return engine.summary, skipped
+        return engine.summary, walked.skipped
 
 
 def _named(what: Walk) -> str:

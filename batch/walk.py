@@ -27,6 +27,8 @@ DEFAULT_BATCH_SIZE = 1000
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Encoded images in one request; a larger image travels alone."""
 
+_FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
+
 _OTHER_IMAGES = (b".jpg", b".jpeg", b".gif", b".bmp", b".tif", b".tiff", b".webp", b".heic", b".avif", b".pnm")
 
 Identity = tuple[int, int]
@@ -179,13 +181,16 @@ class _Walker:
 
 
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
-    """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES."""
+    """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
+
+    The first are smaller, so that a server has something to do while more is read.
+    """
     batch: list[File] = []
-    octets = 0
+    octets, most = 0, min(size, _FIRST)
     for file in files:
-        if batch and (len(batch) == size or octets + file.size > MAX_REQUEST_BYTES):
+        if batch and (len(batch) == most or octets + file.size > MAX_REQUEST_BYTES):
             yield batch
-            batch, octets = [], 0
+            batch, octets, most = [], 0, min(size, 2 * most)
         batch.append(file)
         octets += file.size
     if batch:

@@ -197,7 +197,7 @@ RECIPES = {
             hidden=(1024, 896, 896),
             batch_norm=True,
             one_hot=True,
-            epochs=320,
+            epochs=288,
             batch=1024,
             validation=0.02,
             learning_rate=0.004,
@@ -206,7 +206,7 @@ RECIPES = {
             bfloat16=True,
             non_digits=0.1,
             augmentation=_CRISP,
-            distillation=Distillation(teacher="cnn", copies=40, softness=2.0),
+            distillation=Distillation(teacher="cnn", copies=48, softness=2.0),
         ),
         Recipe(
             name="moments-1024-1024-1024",
