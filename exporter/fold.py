@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from exporter.moments import MomentNormalization
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -27,33 +25,16 @@ class Layer:
     activation: Callable[[tf.Tensor], tf.Tensor]
 
 
-@dataclass(frozen=True)
-class Folded:
-    """A network in few products.
-
-    Attributes:
-        front: what moves pixels before the first product, if anything does.
-        layers: the products.
-    """
-
-    front: Callable[[tf.Tensor], tf.Tensor] | None
-    layers: list[Layer]
-
-
-def fold(model: keras.Model) -> Folded | None:
+def fold(model: keras.Model) -> list[Layer] | None:
     """The layers of a network that is a chain of dense ones; None of any other network.
 
-    Dense layers may be followed by batch normalisation, and that by an activation; moment normalisation may come
-    before them. Dropout does nothing at inference.
+    Dense layers may be followed by batch normalisation, and that by an activation. Dropout does nothing at inference.
     """
-    front: Callable[[tf.Tensor], tf.Tensor] | None = None
     layers: list[Layer] = []
     if not isinstance(model, keras.Sequential):
         return None
     for layer in model.layers:
         match layer:
-            case MomentNormalization() if not layers:
-                front = layer
             case keras.layers.Dense():
                 kernel = np.asarray(layer.kernel, np.float64)
                 bias = np.asarray(layer.bias, np.float64) if layer.use_bias else np.zeros(layer.units)
@@ -70,15 +51,14 @@ def fold(model: keras.Model) -> Folded | None:
                 pass
             case _:
                 return None
-    return Folded(front, layers) if layers else None
+    return layers or None
 
 
-def compute(folded: Folded, dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A folded network on float32 [n, 28, 28], with weights and products in a dtype; the last one always in float32.
+def compute(layers: list[Layer], dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A network's layers on float32 [n, 28, 28], with weights and products in a dtype; the last one always in float32.
 
     Scores need more digits than bfloat16 has, and their product is a small one.
     """
-    layers = folded.layers
     dtypes = [*[tf.as_dtype(dtype)] * (len(layers) - 1), tf.float32]
     weights = [
         (tf.Variable(tf.cast(layer.kernel, kind)), tf.Variable(tf.cast(layer.bias, kind)))
@@ -86,8 +66,7 @@ def compute(folded: Folded, dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:
     ]
 
     def scores(images: tf.Tensor) -> tf.Tensor:
-        values = images if folded.front is None else folded.front(images)
-        values = tf.reshape(values, [-1, layers[0].kernel.shape[0]])
+        values = tf.reshape(images, [-1, layers[0].kernel.shape[0]])
         for layer, kind, (kernel, bias) in zip(layers, dtypes, weights, strict=True):
             values = layer.activation(tf.nn.bias_add(tf.matmul(tf.cast(values, kind), kernel), bias))
         return values

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import RUN_MODEL
+from exporter.contract import CLASSES, RUN_MODEL
 from exporter.fold import compute, fold
 from exporter.probabilities import to_probabilities
 
@@ -46,10 +46,17 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
     Raises:
         UserError: other layers than dense ones, which are served in float32 alone.
     """
-    folded = fold(model)
-    if folded is None:
+    layers = fold(model)
+    if layers is None:
         if dtype != FLOAT32:
             raise UserError(f"{model.name} is no chain of dense layers, and is served in {FLOAT32} alone")
-        return calibrated(model, temperature)
-    scores = compute(folded, dtype)
+        return _even_of_none(calibrated(model, temperature))
+    scores = compute(layers, dtype)
     return lambda images: to_probabilities(scores(images), temperature)
+
+
+def _even_of_none(network: Network) -> Network:
+    """A network that also takes no images: oneDNN's convolutions give those a wrong shape (TensorFlow 2.21)."""
+    return lambda images: tf.cond(
+        tf.size(images) > 0, lambda: network(images), lambda: tf.zeros([0, CLASSES], tf.float32)
+    )

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships
         recipe: what is fitted.
         seed: of the fit.
         images: how many are fitted and how many validate.
-        teacher: what tells a teacher from others, for a student.
+        teachers: what tells a student's teachers from others.
 
     Raises:
         UserError: the folder holds another fit's.
@@ -37,26 +37,26 @@ class Checkpoints(keras.callbacks.Callback):  # type: ignore[misc] # Keras ships
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, *, seed: int, images: tuple[int, int], teacher: str | None = None
+        self, folder: Path, recipe: Recipe, *, seed: int, images: tuple[int, int], teachers: Sequence[str] = ()
     ) -> None:
         super().__init__()
         self._folder = folder
         self.history: History = {}
         settings = json.dumps(
-            {"recipe": asdict(recipe), "seed": seed, "images": images, "teacher": teacher}, sort_keys=True
+            {"recipe": asdict(recipe), "seed": seed, "images": images, "teachers": list(teachers)}, sort_keys=True
         )
         path = folder / _SETTINGS
         if path.exists() and path.read_text(encoding="utf-8") == settings:
             return
         if epochs_done(folder):
             raise UserError(f"{folder} holds an interrupted fit of another kind; remove it or choose another --out")
-        shutil.rmtree(folder, ignore_errors=True)  # a teacher's answers for another fit
+        shutil.rmtree(folder, ignore_errors=True)  # teachers' answers for another fit
         folder.mkdir(parents=True)
         _write(path, settings)
 
     @property
     def lessons(self) -> Path:
-        """File of a teacher's answers."""
+        """File of teachers' answers."""
         return self._folder / LESSONS
 
     def restore(self, model: keras.Model) -> int:

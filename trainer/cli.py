@@ -46,9 +46,7 @@ def _print_recipes(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
 
 
 def _layers(recipe: Recipe) -> str:
-    parts = [] if recipe.moments is None else ["moments"]
-    if recipe.convolutions:
-        parts.append(f"{len(recipe.convolutions)} convolutions")
+    parts = [f"{len(recipe.convolutions)} convolutions"] if recipe.convolutions else []
     for units, alike in itertools.groupby(recipe.hidden):
         count = len(list(alike))
         parts.append(f"{count}x{units}" if count > 1 else str(units))
@@ -57,7 +55,7 @@ def _layers(recipe: Recipe) -> str:
     if recipe.dropout:
         parts.append(f"dropout {recipe.dropout:g}")
     if recipe.distillation:
-        parts.append(f"taught by {recipe.distillation.teacher}")
+        parts.append("taught")
     elif recipe.augmentation:
         parts.append("distortion")
     return ", ".join(parts)
@@ -87,10 +85,10 @@ def train(
         typer.Option(min=0, max=2**32 - 1, help="The same seed on the same processor gives the same weights."),
     ] = 0,
     teacher: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Run folder of the network that a recipe with a teacher learns from.",
-            show_default="runs/TEACHER-seed0",
+            help="Run folder of a network that a recipe with teachers learns from; may be repeated.",
+            show_default="runs/TEACHER-seed0 of each",
         ),
     ] = None,
     h5: Annotated[bool, typer.Option("--h5", help="Save the network as mnist_model.h5, too.")] = False,
@@ -108,10 +106,10 @@ def train(
         raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")
     recipe = find(name)
     out = out or Path("runs") / f"{recipe.name}-seed{seed}"
-    if teacher is not None and recipe.distillation is None:
+    names = recipe.distillation.teachers if recipe.distillation else ()
+    if teacher and not names:
         raise UserError(f"{recipe.name} learns from labels alone; leave --teacher away")
-    if teacher is None and recipe.distillation is not None:
-        teacher = Path("runs") / f"{recipe.distillation.teacher}-seed0"
+    teachers = teacher or [Path("runs") / f"{name}-seed0" for name in names]
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     # Progress goes to standard error; standard output has the result alone.
     console = Console(stderr=True)
@@ -121,7 +119,7 @@ def train(
             with console.status("Starting TensorFlow"):
                 quiet_tensorflow()
                 from trainer import training  # TensorFlow takes seconds to import
-            paths = training.Paths(data=data, teacher=teacher, checkpoints=checkpoints, folder=folder)
+            paths = training.Paths(data=data, teachers=teachers, checkpoints=checkpoints, folder=folder)
             summary = training.train(recipe, paths, seed=seed, h5=h5, console=console)
     except KeyboardInterrupt:
         typer.echo(f"digits-train: interrupted, {_what_is_kept(checkpoints)}", err=True)
@@ -139,7 +137,7 @@ def _what_is_kept(checkpoints: Path) -> str:
     if done:
         return f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there"
     if (checkpoints / LESSONS).exists():
-        return "the teacher's answers are kept, the same command goes on from there"
+        return "the teachers' answers are kept, the same command goes on from there"
     shutil.rmtree(checkpoints, ignore_errors=True)
     return "nothing was kept"
 

@@ -1,11 +1,12 @@
-"""Distillation: what a fitted teacher says of many distorted copies, and batches of them for a student.
+"""Distillation: what fitted teachers say of many distorted copies, and batches of them for a student.
 
-After Beyer et al., "Knowledge distillation: A good teacher is patient and consistent" (2022): teacher and student see
-the very same distorted copy, and the student sees many of them for long. Answers are softened as in Hinton, Vinyals and
-Dean, "Distilling the Knowledge in a Neural Network" (2015).
+After Beyer et al., "Knowledge distillation: A good teacher is patient and consistent" (2022): teachers and student see
+the very same distorted copy, and the student sees many of them for long. What is taught is the mean of several answers,
+softened: Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network" (2015).
 """
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exporter.contract import CLASSES, SIDE
+from exporter.probabilities import to_probabilities
 from trainer.batches import DistortedBatches
 from trainer.network import predict
 
@@ -26,7 +28,7 @@ Lessons = npt.NDArray[np.void]
 
 
 def teach(
-    teacher: keras.Model,
+    teachers: Sequence[keras.Model],
     batches: DistortedBatches,
     path: Path,
     *,
@@ -34,13 +36,13 @@ def teach(
     softness: float,
     console: Console,
 ) -> Lessons:
-    """Ask a teacher about distorted copies of each training image, but for what an interrupted run has asked already.
+    """Ask teachers about distorted copies of each training image, but for what an interrupted run has asked already.
 
     Args:
-        teacher: gives probabilities of float32 [n, 28, 28].
+        teachers: each gives probabilities of float32 [n, 28, 28].
         batches: distorted images with one-hot targets. Pictures that are no digit keep their target: what is known of
             them needs no teacher.
-        path: file of the answers, 0.8 kB for each copy, to be removed when the student is fitted.
+        path: file of the mean answers, 0.8 kB for each copy, to be removed when the student is fitted.
         copies: of each image.
         softness: the temperature of the answers, at least 1.
         console: where progress is shown, if it is a terminal.
@@ -64,19 +66,19 @@ def teach(
             transient=True,
             disable=not console.is_terminal,
         ) as progress,
-        # The next copies are distorted while the teacher looks at these.
+        # The next copies are distorted while the teachers look at these.
         ThreadPoolExecutor(1) as beside,
     ):
         file.truncate(done * row)
         task = progress.add_task("", total=copies * len(batches), completed=done * len(batches))
         for copy in range(done, copies):
-            progress.update(task, description=f"asking the teacher, copy {copy + 1}/{copies}")
+            progress.update(task, description=f"asking the teachers, copy {copy + 1}/{copies}")
             batches.start_at(copy)
             coming = beside.submit(batches.__getitem__, 0)
             for index in range(len(batches)):
                 images, targets = coming.result()
                 coming = beside.submit(batches.__getitem__, (index + 1) % len(batches))
-                _ask(teacher, images, targets, softness).tofile(file)
+                _ask(teachers, images, targets, softness).tofile(file)
                 progress.advance(task)
             coming.result()
             file.flush()
@@ -84,18 +86,23 @@ def teach(
 
 
 def _ask(
-    teacher: keras.Model, images: npt.NDArray[np.float32], targets: npt.NDArray[np.generic], softness: float
+    teachers: Sequence[keras.Model],
+    images: npt.NDArray[np.float32],
+    targets: npt.NDArray[np.generic],
+    softness: float,
 ) -> Lessons:
     lessons = np.empty(len(images), _LESSON)
     lessons["image"] = np.rint(255 * images)
-    # Of what is stored: teacher and student see the same picture to the last bit.
-    answers = predict(teacher, _floats(lessons["image"]), softness)
-    lessons["target"] = np.where(targets.max(axis=1, keepdims=True) == 1, answers, targets)
+    # Of what is stored: teachers and student see the same picture to the last bit.
+    seen = _floats(lessons["image"])
+    answers = np.mean([predict(teacher, seen) for teacher in teachers], axis=0)
+    softened = np.asarray(to_probabilities(answers, softness))
+    lessons["target"] = np.where(targets.max(axis=1, keepdims=True) == 1, softened, targets)
     return lessons
 
 
 class LessonBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
-    """Batches for `model.fit` of what a teacher has said, one copy of each training image an epoch, shuffled.
+    """Batches for `model.fit` of what teachers have said, one copy of each training image an epoch, shuffled.
 
     When all copies were seen they come again. A batch depends on the seed, the epoch and its place alone.
 

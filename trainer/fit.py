@@ -49,7 +49,7 @@ class Material:
     others: NonDigits | None = None
     """Pictures that are no digit, for a recipe that mixes them in."""
     lessons: Lessons | None = None
-    """What a teacher says of distorted copies of the images that are fitted, for a recipe with a teacher."""
+    """What teachers say of distorted copies of the images that are fitted, for a recipe with teachers."""
 
 
 def fit(
@@ -120,7 +120,7 @@ def _drawn_anew(
     *,
     seed: int,
 ) -> DistortedBatches | LessonBatches | None:
-    """What differs from epoch to epoch: a teacher's lessons, or images distorted anew; None where nothing does."""
+    """What differs from epoch to epoch: teachers' lessons, or images distorted anew; None where nothing does."""
     if material.lessons is not None:
         return LessonBatches(material.lessons, batch=recipe.batch, seed=seed)
     if recipe.augmentation is None:

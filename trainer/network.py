@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import CLASSES, SIDE
-from exporter.moments import MomentNormalization
 from exporter.probabilities import to_probabilities
 from trainer.recipes import Recipe
 
@@ -45,8 +44,6 @@ def has_bfloat16() -> bool:
 
 def _layers(recipe: Recipe, dtype: str) -> keras.Sequential:
     layers = [keras.Input((SIDE, SIDE))]
-    if recipe.moments is not None:
-        layers.append(MomentNormalization(recipe.moments))
     if recipe.convolutions:
         layers.append(keras.layers.Reshape((SIDE, SIDE, 1), dtype=dtype))
     for convolution in recipe.convolutions:

@@ -45,6 +45,8 @@ class Augmentation:
     """Curvature of the tone curve x + c x (1 - x), either way, 0 to 1."""
     steepness: float = 1.0
     """Factor, at least 1, by which greys move away from the middle one, which sharpens edges."""
+    mildness: float = 0.0
+    """Share, 0 to 1, of these amounts that the mildest copies lack; each lacks a share of its own."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +60,14 @@ class Convolution:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """What a network learns instead of labels: a teacher's answers (`distill.py`)."""
+    """What a network learns instead of labels: the mean of its teachers' answers (`distill.py`)."""
 
-    teacher: str
-    """Recipe of the teacher."""
+    teachers: tuple[str, ...]
+    """Recipes of the teachers."""
     copies: int
-    """Distorted copies of each image that the teacher is asked about; they come again when all were seen."""
+    """Distorted copies of each image that the teachers are asked about; they come again when all were seen."""
     softness: float
-    """Temperature of its answers, at least 1."""
+    """Temperature of the answers, at least 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +79,6 @@ class Recipe:
     """Layers over 3x3 pixels that come before the dense ones, in order; all but one network have none."""
     hidden: tuple[int, ...]
     """Units of each dense ReLU layer, in order."""
-    moments: float | None = None
-    """Exponent to which digits keep their own width over height before the first layer, where slant and size are taken
-    out of them (`exporter/moments.py`); None where they are not."""
     dropout: float = 0.0
     """Share of units dropped after each hidden layer while fitting."""
     batch_norm: bool = False
@@ -147,7 +146,7 @@ _BROAD = Augmentation(
     hands=0.35,
     square=0.2,
 )
-_CRISP = replace(_BROAD, unevenness=0.3, blur=0.5, steepness=3.0)
+_CRISP = replace(_BROAD, unevenness=0.3, blur=0.5, steepness=3.0, mildness=0.6)
 """Found on a slice of the training images, but for the ways of other hands, which mistakes on real scans suggested."""
 
 RECIPES = {
@@ -163,13 +162,15 @@ RECIPES = {
             hidden=(1024, 1024, 1024),
             batch_norm=True,
             one_hot=True,
-            epochs=120,
-            batch=512,
-            learning_rate=0.003,
+            epochs=100,
+            batch=1024,
+            validation=0.02,
+            learning_rate=0.004,
             cosine=True,
-            xla=True,
             weight_decay=0.05,
-            augmentation=_BROAD,
+            bfloat16=True,
+            non_digits=0.1,
+            augmentation=_CRISP,
         ),
         Recipe(
             name="cnn",
@@ -197,7 +198,7 @@ RECIPES = {
             hidden=(1024, 896, 896),
             batch_norm=True,
             one_hot=True,
-            epochs=288,
+            epochs=256,
             batch=1024,
             validation=0.02,
             learning_rate=0.004,
@@ -206,23 +207,7 @@ RECIPES = {
             bfloat16=True,
             non_digits=0.1,
             augmentation=_CRISP,
-            distillation=Distillation(teacher="cnn", copies=48, softness=2.0),
-        ),
-        Recipe(
-            name="moments-1024-1024-1024",
-            hidden=(1024, 1024, 1024),
-            moments=0.5,
-            batch_norm=True,
-            one_hot=True,
-            epochs=20,
-            batch=1024,
-            validation=0.01,
-            learning_rate=0.004,
-            cosine=True,
-            weight_decay=0.05,
-            bfloat16=True,
-            non_digits=0.05,
-            augmentation=_BROAD,
+            distillation=Distillation(teachers=("cnn", "dense-1024-1024-1024"), copies=32, softness=2.0),
         ),
     )
 }

@@ -29,7 +29,7 @@ PREDICTIONS: Final = "predictions.png"
 CHECKPOINT: Final = ".weights.h5"
 """Ending of the files in the folder of checkpoints; before it the number of epochs that are done."""
 LESSONS: Final = "lessons.bin"
-"""In the same folder: what a teacher has said so far."""
+"""In the same folder: what teachers have said so far."""
 
 
 def checkpoints_of(out: Path) -> Path:

@@ -1,6 +1,7 @@
 """One training run from data to run folder."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from trainer.network import build, in_float32, predict
 from trainer.nondigits import NonDigits, non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
-from trainer.teacher import copies_to_ask_about, teacher_of
+from trainer.teachers import copies_to_ask_about, teachers_of
 
 _POOL = 20_000  # pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
@@ -34,8 +35,8 @@ class Paths:
 
     data: Path | None
     """The data set, None for Keras' download."""
-    teacher: Path | None
-    """Run folder of the teacher, for a recipe that has one."""
+    teachers: Sequence[Path]
+    """Run folders of the teachers, for a recipe that has any."""
     checkpoints: Path
     """What an interrupted run left, and where this one leaves it."""
     folder: Path
@@ -77,9 +78,9 @@ def train(
     start, folder = time.perf_counter(), paths.folder
     dataset = load(paths.data)
     fitted, held_out = split(len(dataset.x_train), recipe)
-    taught_by = None
-    if recipe.distillation is not None and paths.teacher is not None:
-        taught_by = teacher_of(recipe.name, recipe.distillation, paths.teacher, fitted=fitted)
+    teachers = None
+    if recipe.distillation is not None:
+        teachers = teachers_of(recipe.name, recipe.distillation, paths.teachers, fitted=fitted)
 
     keras.utils.set_random_seed(seed)
     model = build(recipe)
@@ -95,14 +96,14 @@ def train(
             recipe,
             seed=seed,
             images=(fitted, held_out),
-            teacher=None if taught_by is None else taught_by.digest,
+            teachers=[] if teachers is None else teachers.digests,
         )
         lessons = None
-        if taught_by is not None:
+        if teachers is not None:
             copies = copies_to_ask_about(
                 images[:fitted], dataset.y_train[:fitted], others, recipe.augmentation, seed=seed
             )
-            lessons = taught_by.lessons(copies, kept.lessons, console=console)
+            lessons = teachers.lessons(copies, kept.lessons, console=console)
         material = Material(images, dataset.y_train, others, lessons)
         history = fit(model, material, recipe, seed=seed, console=console, checkpoints=kept)
     except OSError as error:

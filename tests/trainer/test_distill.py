@@ -1,4 +1,4 @@
-"""A student learns what its teacher says of distorted copies."""
+"""A student learns what its teachers say of distorted copies."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation, Distillation, Recipe, find
 
 TURNED = Augmentation(rotation=10, shift=1)
-SETTINGS = Distillation(teacher="dense-128-32", copies=3, softness=2.0)
+SETTINGS = Distillation(teachers=("dense-128-32",), copies=3, softness=2.0)
 STUDENT = dataclasses.replace(
     find("champion"), hidden=(128, 128), epochs=60, batch=64, validation=0.2, non_digits=0.0, distillation=SETTINGS
 )
@@ -31,11 +31,11 @@ STUDENT = dataclasses.replace(
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """Run folder of a fitted network that held a fifth of the images out."""
-    return trained(find(SETTINGS.teacher), sample, tmp_path_factory.mktemp("teacher"))
+    return trained(find("dense-128-32"), sample, tmp_path_factory.mktemp("teacher"))
 
 
-def trained(recipe: Recipe, data: Path, folder: Path, teacher: Path | None = None, seed: int = 0) -> Path:
-    paths = training.Paths(data=data, teacher=teacher, checkpoints=folder / "checkpoints", folder=folder / "run")
+def trained(recipe: Recipe, data: Path, folder: Path, *teachers: Path, seed: int = 0) -> Path:
+    paths = training.Paths(data=data, teachers=teachers, checkpoints=folder / "checkpoints", folder=folder / "run")
     paths.folder.mkdir()
     training.train(recipe, paths, seed=seed, h5=False, console=Console(file=io.StringIO()))
     return paths.folder
@@ -53,18 +53,18 @@ def distorted(dataset: Dataset) -> DistortedBatches:
     )
 
 
-def lessons_of(network: keras.Model, dataset: Dataset, path: Path) -> Lessons:
-    return teach(network, distorted(dataset), path, copies=3, softness=2.0, console=Console(file=io.StringIO()))
+def lessons_of(networks: list[keras.Model], dataset: Dataset, path: Path) -> Lessons:
+    return teach(networks, distorted(dataset), path, copies=3, softness=2.0, console=Console(file=io.StringIO()))
 
 
-def network() -> keras.Model:
+def networks() -> list[keras.Model]:
     keras.utils.set_random_seed(1)
-    return build(find("dense-128"))
+    return [build(find("dense-128")), build(find("dense-150-50"))]
 
 
 def test_lessons_are_copies_with_the_teachers_answers(tmp_path: Path, dataset: Dataset) -> None:
-    """Each row is the batches' copies in their order, with softened answers; no digit keeps its own target."""
-    asked = network()
+    """Each row is the batches' copies in their order, with the mean answers softened; no digit keeps its own target."""
+    asked = networks()
     lessons = lessons_of(asked, dataset, tmp_path / "lessons")
     assert lessons.shape == (3, 110)
     batches = distorted(dataset)
@@ -76,7 +76,9 @@ def test_lessons_are_copies_with_the_teachers_answers(tmp_path: Path, dataset: D
         np.testing.assert_allclose(row["image"] / 255, images, atol=0.5 / 255 + 1e-6)
         is_digit = targets.max(axis=1) == 1
         assert is_digit.sum() == 100
-        answers = predict(asked, row["image"].astype(np.float32) / 255, 2.0)
+        images = row["image"].astype(np.float32) / 255
+        answers = np.sqrt((predict(asked[0], images) + predict(asked[1], images)) / 2)
+        answers /= answers.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(row["target"][is_digit], answers[is_digit], atol=1e-3)
         np.testing.assert_allclose(row["target"][~is_digit], 0.1, atol=1e-3)
 
@@ -85,18 +87,18 @@ def test_lessons_are_copies_with_the_teachers_answers(tmp_path: Path, dataset: D
 def test_a_torn_file_of_lessons_is_continued(tmp_path: Path, dataset: Dataset, left: int) -> None:
     """Wherever the process was killed, the next one asks what is missing, and no more; the answers are the same."""
     path = tmp_path / "lessons"
-    whole = np.array(lessons_of(network(), dataset, path))
+    whole = np.array(lessons_of(networks(), dataset, path))
     assert path.stat().st_size == 3 * 110 * 804
     with path.open("r+b") as file:
         file.truncate(left)
-    again = lessons_of(network(), dataset, path)
+    again = lessons_of(networks(), dataset, path)
     np.testing.assert_array_equal(again["image"], whole["image"])
     np.testing.assert_allclose(again["target"], whole["target"], atol=1e-3)
 
 
 def test_every_copy_once_then_again(tmp_path: Path, dataset: Dataset) -> None:
     """An epoch has each lesson of one copy once, in an order of its own; after the last copy comes the first."""
-    lessons = lessons_of(network(), dataset, tmp_path / "lessons")
+    lessons = lessons_of(networks(), dataset, tmp_path / "lessons")
     batches = LessonBatches(lessons, batch=50, seed=3)
     orders = []
     for epoch in range(4):
@@ -129,19 +131,19 @@ def test_student_says_what_its_teacher_says(tmp_path: Path, sample: Path, teache
 def test_another_teachers_answers_are_not_taken(tmp_path: Path) -> None:
     """What one teacher has said is thrown away when the student is given another; so is another seed's."""
     for seed, digest in ((0, "one"), (0, "other"), (1, "other")):
-        kept = Checkpoints(tmp_path / "kept", STUDENT, seed=seed, images=(1, 0), teacher=digest)
+        kept = Checkpoints(tmp_path / "kept", STUDENT, seed=seed, images=(1, 0), teachers=[digest])
         assert not kept.lessons.exists()
         kept.lessons.write_bytes(b"answers")
-    again = Checkpoints(tmp_path / "kept", STUDENT, seed=1, images=(1, 0), teacher="other")
+    again = Checkpoints(tmp_path / "kept", STUDENT, seed=1, images=(1, 0), teachers=["other"])
     assert again.lessons.read_bytes() == b"answers"
 
 
 def test_teachers_that_will_not_do(tmp_path: Path, sample: Path, teacher: Path) -> None:
     """No run folder, one of another recipe, one that saw what the student holds out: each is named, with advice."""
-    with pytest.raises(UserError, match=r"learns from a fitted dense-128-32, and there is none at .*nowhere; fit one"):
+    with pytest.raises(UserError, match=r"learns from dense-128-32, and there is no run of one at .*nowhere; fit them"):
         trained(STUDENT, sample, _fresh(tmp_path, "a"), tmp_path / "nowhere")
-    other = dataclasses.replace(STUDENT, distillation=dataclasses.replace(SETTINGS, teacher="cnn"))
-    with pytest.raises(UserError, match="is a run of dense-128-32; champion learns from cnn, give a run of it"):
+    other = dataclasses.replace(STUDENT, distillation=dataclasses.replace(SETTINGS, teachers=("cnn",)))
+    with pytest.raises(UserError, match="is a run of dense-128-32; champion learns from cnn, give runs of these"):
         trained(other, sample, _fresh(tmp_path, "b"), teacher)
     greedy = dataclasses.replace(STUDENT, validation=0.5)
     with pytest.raises(UserError, match="was fitted to 480 images, and champion would hold some of them out, as it"):

@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> tuple[Path, t
     """The run folder of the shipped network, made small, and what the run came to."""
     folder = tmp_path_factory.mktemp("run")
     recipe = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64, 64), epochs=10, batch=32)
-    paths = training.Paths(data=sample, teacher=None, checkpoints=folder.parent / "checkpoints", folder=folder)
+    paths = training.Paths(data=sample, teachers=(), checkpoints=folder.parent / "checkpoints", folder=folder)
     return folder, training.train(recipe, paths, seed=2, h5=False, console=Console(quiet=True))
 
 

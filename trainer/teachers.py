@@ -1,7 +1,8 @@
-"""A fitted network that others learn from: its run folder, and what it says of their training images."""
+"""Fitted networks that another learns from: their run folders, and what they say of its training images."""
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,22 +21,22 @@ from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation, Distillation, find
 from trainer.runs import METRICS, MODEL
 
-_TOGETHER = 4096  # images that it is asked about at once: each call of Keras costs as much as a hundred of them
+_TOGETHER = 4096  # images that they are asked about at once: each call of Keras costs as much as a hundred of them
 
 
 @dataclass(frozen=True, eq=False)
-class Teacher:
-    """A network, read from its run folder by `teacher_of`."""
+class Teachers:
+    """Networks, read from their run folders by `teachers_of`."""
 
-    network: keras.Model
+    networks: list[keras.Model]
     settings: Distillation
-    digest: str
-    """SHA-256 of the file it came from."""
+    digests: list[str]
+    """SHA-256 of the files they came from."""
 
     def lessons(self, distorted: DistortedBatches, path: Path, *, console: Console) -> Lessons:
-        """What it says of distorted copies of images, as `teach` does."""
+        """What they say of distorted copies of images, as `teach` does."""
         return teach(
-            self.network,
+            self.networks,
             distorted,
             path,
             copies=self.settings.copies,
@@ -52,7 +53,7 @@ def copies_to_ask_about(
     *,
     seed: int,
 ) -> DistortedBatches:
-    """Batches for a teacher.
+    """Batches for teachers.
 
     Args:
         images: float32 [n, 28, 28], 0 to 1, those that the student is fitted to.
@@ -71,24 +72,32 @@ def copies_to_ask_about(
     )
 
 
-def teacher_of(student: str, settings: Distillation, run: Path, *, fitted: int) -> Teacher:
-    """Read a teacher.
+def teachers_of(student: str, settings: Distillation, runs: Sequence[Path], *, fitted: int) -> Teachers:
+    """Read the teachers of a student.
 
     Args:
         student: recipe of the student.
         settings: whom it learns from, and how.
-        run: run folder of the teacher.
+        runs: run folders of the teachers.
         fitted: how many training images, from their start, the student is fitted to.
 
     Raises:
-        UserError: the folder is none, or of another recipe, or its network was fitted to images that the student holds
+        UserError: a folder is none, or of another recipe, or its network was fitted to images that the student holds
             out, which would make the student's confidence look better than it is.
     """
-    wanted = settings.teacher
+    networks, digests = [], []
+    for run in runs:
+        networks.append(_read(student, settings, run, fitted=fitted))
+        digests.append(hashlib.sha256((run / MODEL).read_bytes()).hexdigest())
+    return Teachers(networks, settings, digests)
+
+
+def _read(student: str, settings: Distillation, run: Path, *, fitted: int) -> keras.Model:
+    wanted = " and ".join(settings.teachers)
     if not run.is_dir():
         raise UserError(
-            f"{student} learns from a fitted {wanted}, and there is none at {run}; "
-            f"fit one with digits-train {wanted}, or give its run folder with --teacher",
+            f"{student} learns from {wanted}, and there is no run of one at {run}; "
+            f"fit them with digits-train, or give their run folders with --teacher",
         )
     model = load(run)
     path = run / METRICS
@@ -97,13 +106,13 @@ def teacher_of(student: str, settings: Distillation, run: Path, *, fitted: int) 
         name, images = str(metrics["recipe"]), int(metrics["images"]["training"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}); train it again with digits-train") from None
-    if name != wanted:
-        raise UserError(f"{run} is a run of {name}; {student} learns from {wanted}, give a run of it with --teacher")
+    if name not in settings.teachers:
+        raise UserError(f"{run} is a run of {name}; {student} learns from {wanted}, give runs of these with --teacher")
     if images > fitted:
         raise UserError(
             f"{run} was fitted to {images:,} images, and {student} would hold some of them out, as it fits {fitted:,}; "
-            f"fit {wanted} again to the same data",
+            f"fit {name} again to the same data",
         )
     network = build(find(name))  # in bfloat16 where the processor can
     network.set_weights(model.get_weights())
-    return Teacher(network, settings, hashlib.sha256((run / MODEL).read_bytes()).hexdigest())
+    return network
