@@ -48,6 +48,7 @@ from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME,
 from trainer.calibrate import Reliability, reliability
 from trainer.figures import contact_sheet
 from trainer.recipes import RECIPES, find
+from trainer.runs import TEACHERS_SEED
 
 quiet_tensorflow()
 
@@ -149,13 +150,16 @@ def outputs(options: argparse.Namespace) -> None:
             raise UserError(f"cannot write to {folder}: {error.strerror}; choose another place") from None
 
 
-def run_folder(recipe: str, options: argparse.Namespace, console: Console) -> Path:
-    """The run folder of a recipe, trained with digits-train if it is not there."""
-    folder: Path = options.runs / f"{recipe}-seed{SEED}"
+def run_folder(recipe: str, options: argparse.Namespace, console: Console, seed: int = SEED) -> Path:
+    """The run folder of a recipe, trained with digits-train if it is not there; its teachers before it."""
+    folder: Path = options.runs / f"{recipe}-seed{seed}"
     if folder.is_dir():
         return folder
+    distillation = find(recipe).distillation
+    for teacher in distillation.teachers if distillation else ():
+        run_folder(teacher, options, console, TEACHERS_SEED)
     console.print(f"{folder} is not there: training it", highlight=False)
-    command = [sys.executable, "-P", "-m", "trainer.cli", recipe, f"--seed={SEED}", "--out", str(folder)]
+    command = [sys.executable, "-P", "-m", "trainer.cli", recipe, f"--seed={seed}", "--out", str(folder)]
     # Its progress goes to the terminal; what it says in the end is no part of this command's result.
     result = subprocess.run([*command, "--data", str(options.data / "mnist")], stdout=sys.stderr, check=False)
     if result.returncode:

@@ -25,7 +25,7 @@ from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
 from trainer.teachers import copies_to_ask_about, teachers_of
 
-_POOL = 20_000  # pictures that are no digit, each of them distorted anew whenever it is drawn
+_POOL = 20_000  # most pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
 
 
@@ -89,7 +89,7 @@ def train(
     others = None
     if recipe.non_digits:
         with console.status("Drawing pictures that are no digit"):
-            others = NonDigits(non_digits(_POOL, digits=dataset.x_train[:fitted], seed=seed), recipe.non_digits)
+            others = NonDigits(non_digits(min(_POOL, fitted), digits=dataset.x_train[:fitted], seed=seed), recipe.non_digits)
     try:
         kept = Checkpoints(
             paths.checkpoints,
