@@ -162,6 +162,19 @@ RECIPES = {
             hidden=(1024, 1024, 1024),
             batch_norm=True,
             one_hot=True,
+            epochs=120,
+            batch=512,
+            learning_rate=0.003,
+            cosine=True,
+            xla=True,
+            weight_decay=0.05,
+            augmentation=_BROAD,
+        ),
+        Recipe(
+            name="dense-1024-1024-1024-bfloat16",
+            hidden=(1024, 1024, 1024),
+            batch_norm=True,
+            one_hot=True,
             epochs=100,
             batch=1024,
             validation=0.02,
@@ -207,7 +220,7 @@ RECIPES = {
             bfloat16=True,
             non_digits=0.1,
             augmentation=_CRISP,
-            distillation=Distillation(teachers=("cnn", "dense-1024-1024-1024"), copies=32, softness=2.0),
+            distillation=Distillation(teachers=("cnn", "dense-1024-1024-1024-bfloat16"), copies=32, softness=2.0),
         ),
     )
 }

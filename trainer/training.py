@@ -89,7 +89,8 @@ def train(
     others = None
     if recipe.non_digits:
         with console.status("Drawing pictures that are no digit"):
-            others = NonDigits(non_digits(min(_POOL, fitted), digits=dataset.x_train[:fitted], seed=seed), recipe.non_digits)
+            pictures = non_digits(min(_POOL, fitted), digits=dataset.x_train[:fitted], seed=seed)
+            others = NonDigits(pictures, recipe.non_digits)
     try:
         kept = Checkpoints(
             paths.checkpoints,

@@ -98,8 +98,8 @@ def test_request_under_way_finishes_on_the_old_version(
     time.sleep(0.5)
     publish(saved_model, tmp_path, 2)
     server.wait_for("version 2 AVAILABLE")
+    eventually(lambda: server.states()[1] == ("UNLOADING", ""))
     assert not answers
-    assert server.states()[1] == ("UNLOADING", "")
     slow.join()
     assert answers[0].model_spec.version.value == 1
     eventually(lambda: server.states()[1] == ("END", ""))

@@ -23,9 +23,7 @@ from trainer.network import build
 from trainer.recipes import Recipe, find
 from trainer.runs import CHECKPOINT, epochs_done
 
-RECIPE = dataclasses.replace(
-    find("dense-1024-1024-1024"), hidden=(64, 64), epochs=6, batch=64, validation=0.0, non_digits=0.0
-)
+RECIPE = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64, 64), epochs=6, batch=64)
 
 
 class StoppedError(Exception):
@@ -93,9 +91,9 @@ def test_killed_and_repeated(tmp_path: Path, sample: Path) -> None:
     assert done >= 5
 
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert f"going on after epoch {done} of 100" in again.stderr
+    assert f"going on after epoch {done} of 120" in again.stderr
     rows = (tmp_path / "runs" / "x" / "history.csv").read_text().splitlines()
-    assert [row.split(",")[0] for row in rows] == ["epoch", *map(str, range(1, 101))]
+    assert [row.split(",")[0] for row in rows] == ["epoch", *map(str, range(1, 121))]
     assert json.loads((tmp_path / "runs" / "x" / "metrics.json").read_text())["recipe"] == RECIPE.name
     left = [path.name for path in (tmp_path / "runs").iterdir() if not path.name.startswith(".x.partial-")]
     assert left == ["x"]

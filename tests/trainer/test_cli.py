@@ -228,8 +228,8 @@ def test_teacher_for_a_recipe_without(tmp_path: Path) -> None:
     done = digits_train("champion", "--data", str(SAMPLE), cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
-        "digits-train: champion learns from cnn and dense-1024-1024-1024, and there is no run of one at "
-        "runs/cnn-seed0; fit them with digits-train, or give their run folders with --teacher\n"
+        "digits-train: champion learns from cnn and dense-1024-1024-1024-bfloat16, and there is no run of one "
+        "at runs/cnn-seed0; fit them with digits-train, or give their run folders with --teacher\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -253,6 +253,7 @@ def test_list_shows_every_recipe(tmp_path: Path) -> None:
         "dense-128-32",
         "dense-10-10-10",
         "dense-1024-1024-1024",
+        "dense-1024-1024-1024-bfloat16",
         "cnn",
         "champion",
     ]

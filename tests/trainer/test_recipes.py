@@ -61,8 +61,9 @@ def test_layers(recipe: Recipe) -> None:
     activations = [
         layer for layer in model.layers if hasattr(layer, "activation") or isinstance(layer, keras.layers.ReLU)
     ]
+    relus = ["relu"] * (len(recipe.convolutions) + len(recipe.hidden))
     names = [getattr(layer, "activation", keras.activations.relu).__name__ for layer in activations]
-    assert [name for name in names if name != "linear"] == ["relu"] * len(recipe.hidden) + [recipe.outputs]
+    assert [name for name in names if name != "linear"] == [*relus, recipe.outputs]
     rates = [layer.rate for layer in model.layers if hasattr(layer, "rate")]
     assert rates == ([recipe.dropout] * len(recipe.hidden) if recipe.dropout else [])
 
