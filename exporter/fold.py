@@ -1,87 +1,85 @@
-"""A dense network as few products as it has layers: batch normalisation goes into the weights before it.
+"""A network with half as many layers: batch normalisation goes into the weights before it.
 
 At inference batch normalisation is a scale and an offset for each unit (Ioffe and Szegedy, "Batch Normalization",
 2015), which the weights and the bias can hold. The same numbers come out but for their last bits, in fewer passes over
 them: TensorFlow runs each layer that is left as one fused operation.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A product, an offset and an activation."""
+@dataclass(frozen=True, eq=False)
+class _Product:
+    """A dense layer or a convolution, with what has been folded into it."""
 
-    kernel: Floats  # [inputs, units]
+    layer: keras.layers.Layer
+    kernel: Floats  # [..., units]
     bias: Floats  # [units]
-    activation: Callable[[tf.Tensor], tf.Tensor]
+    activation: str
 
 
-def fold(model: keras.Model) -> list[Layer] | None:
-    """The layers of a network that is a chain of dense ones; None of any other network.
+def fold(model: keras.Model, dtype: str) -> keras.Model | None:
+    """The same network with weights and products in a dtype; None of one with layers that are not known here.
 
-    Dense layers may be followed by batch normalisation, and that by an activation. Dropout does nothing at inference.
+    It is a chain of dense layers and convolutions, each of which may be followed by batch normalisation, and that by a
+    ReLU. The last layer stays in float32: scores need more digits than bfloat16 has, and their product is a small one.
     """
-    layers: list[Layer] = []
     if not isinstance(model, keras.Sequential):
         return None
+    chain: list[_Product | keras.layers.Layer] = []
     for layer in model.layers:
+        last = chain[-1] if chain else None
         match layer:
-            case keras.layers.Dense():
-                kernel = np.asarray(layer.kernel, np.float64)
-                bias = np.asarray(layer.bias, np.float64) if layer.use_bias else np.zeros(layer.units)
-                layers.append(Layer(kernel, bias, layer.activation))
-            case keras.layers.BatchNormalization() if layers and layers[-1].activation is keras.activations.linear:
-                layers[-1] = _scaled(layers[-1], layer)
-            case keras.layers.ReLU() if (
-                layers and layers[-1].activation is keras.activations.linear and _is_plain(layer)
-            ):
-                layers[-1] = Layer(layers[-1].kernel, layers[-1].bias, keras.activations.relu)
-            case keras.layers.Flatten() if not layers:
-                pass
+            case keras.layers.Dense() | keras.layers.Conv2D():
+                chain.append(_product(layer))
+            case keras.layers.BatchNormalization() if isinstance(last, _Product) and last.activation == "linear":
+                chain[-1] = _scaled(last, layer)
+            case keras.layers.ReLU() if isinstance(last, _Product) and last.activation == "linear" and _is_plain(layer):
+                chain[-1] = replace(last, activation="relu")
+            case keras.layers.Reshape() | keras.layers.Flatten():
+                chain.append(layer)
             case keras.layers.Dropout():
-                pass
+                pass  # it does nothing at inference
             case _:
                 return None
-    return layers or None
+    *others, last = chain
+    layers = [*(_in(dtype, layer) for layer in others), _in("float32", last)]
+    folded = keras.Sequential([keras.Input(model.input_shape[1:]), *layers], name=model.name)
+    # Weights only now: layers have none before they know their inputs.
+    for part, layer in zip(chain, layers, strict=True):
+        if isinstance(part, _Product):
+            layer.set_weights([part.kernel, part.bias])
+    return folded
 
 
-def compute(layers: list[Layer], dtype: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A network's layers on float32 [n, 28, 28], with weights and products in a dtype; the last one always in float32.
-
-    Scores need more digits than bfloat16 has, and their product is a small one.
-    """
-    dtypes = [*[tf.as_dtype(dtype)] * (len(layers) - 1), tf.float32]
-    weights = [
-        (tf.Variable(tf.cast(layer.kernel, kind)), tf.Variable(tf.cast(layer.bias, kind)))
-        for layer, kind in zip(layers, dtypes, strict=True)
-    ]
-
-    def scores(images: tf.Tensor) -> tf.Tensor:
-        values = tf.reshape(images, [-1, layers[0].kernel.shape[0]])
-        for layer, kind, (kernel, bias) in zip(layers, dtypes, weights, strict=True):
-            values = layer.activation(tf.nn.bias_add(tf.matmul(tf.cast(values, kind), kernel), bias))
-        return values
-
-    return scores
+def _product(layer: keras.layers.Layer) -> _Product:
+    kernel = np.asarray(layer.kernel, np.float64)
+    bias = np.asarray(layer.bias, np.float64) if layer.use_bias else np.zeros(kernel.shape[-1])
+    return _Product(layer, kernel, bias, keras.activations.serialize(layer.activation))
 
 
-def _scaled(layer: Layer, normalisation: keras.layers.BatchNormalization) -> Layer:
+def _scaled(product: _Product, normalisation: keras.layers.BatchNormalization) -> _Product:
     mean = np.asarray(normalisation.moving_mean, np.float64)
     scale = 1 / np.sqrt(np.asarray(normalisation.moving_variance, np.float64) + normalisation.epsilon)
     if normalisation.scale:
         scale *= np.asarray(normalisation.gamma, np.float64)
     offset = np.asarray(normalisation.beta, np.float64) if normalisation.center else 0.0
-    return Layer(layer.kernel * scale, (layer.bias - mean) * scale + offset, layer.activation)
+    return replace(product, kernel=product.kernel * scale, bias=(product.bias - mean) * scale + offset)
 
 
 def _is_plain(relu: keras.layers.ReLU) -> bool:
     return relu.max_value is None and not relu.negative_slope and not relu.threshold
+
+
+def _in(dtype: str, part: _Product | keras.layers.Layer) -> keras.layers.Layer:
+    """A layer like it, without weights yet."""
+    if not isinstance(part, _Product):
+        return type(part).from_config(part.get_config() | {"dtype": dtype})
+    config = part.layer.get_config() | {"dtype": dtype, "use_bias": True, "activation": part.activation}
+    return type(part.layer).from_config(config)

@@ -77,10 +77,10 @@ def teach(
             coming = beside.submit(batches.__getitem__, 0)
             for index in range(len(batches)):
                 images, targets = coming.result()
-                coming = beside.submit(batches.__getitem__, (index + 1) % len(batches))
+                if index + 1 < len(batches):
+                    coming = beside.submit(batches.__getitem__, index + 1)
                 _ask(teachers, images, targets, softness).tofile(file)
                 progress.advance(task)
-            coming.result()
             file.flush()
     return np.memmap(path, _LESSON, "r", shape=(copies, batches.images))
 

@@ -23,7 +23,7 @@ from trainer.network import build, in_float32, predict
 from trainer.nondigits import NonDigits, non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
-from trainer.teachers import copies_to_ask_about, teachers_of
+from trainer.teachers import teachers_of
 
 _POOL = 20_000  # most pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without
@@ -101,10 +101,8 @@ def train(
         )
         lessons = None
         if teachers is not None:
-            copies = copies_to_ask_about(
-                images[:fitted], dataset.y_train[:fitted], others, recipe.augmentation, seed=seed
-            )
-            lessons = teachers.lessons(copies, kept.lessons, console=console)
+            asked = images[:fitted], dataset.y_train[:fitted], others, recipe.augmentation
+            lessons = teachers.lessons(*asked, kept.lessons, seed=seed, console=console)
         material = Material(images, dataset.y_train, others, lessons)
         history = fit(model, material, recipe, seed=seed, console=console, checkpoints=kept)
     except OSError as error:

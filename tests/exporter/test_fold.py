@@ -35,22 +35,25 @@ def fitted(name: str) -> Any:  # noqa: ANN401 - Keras has no types
     return model
 
 
-@pytest.mark.parametrize("name", [recipe.name for recipe in RECIPES.values() if not recipe.convolutions])
-def test_every_dense_recipe_is_folded_without_a_difference(name: str) -> None:
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_folded_without_a_difference(name: str) -> None:
     """Whatever the layers, the probabilities are Keras', at a temperature, too; and one product a layer is left."""
     model = fitted(name)
     images = tf.constant(np.random.default_rng(0).random((50, 28, 28), np.float32))
-    folded = fold(model)
+    folded = fold(model, FLOAT32)
     assert folded is not None
-    assert len(folded) == len(RECIPES[name].hidden) + 1
+    products = [layer for layer in folded.layers if layer.weights]
+    assert len(products) == len(RECIPES[name].convolutions) + len(RECIPES[name].hidden) + 1
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
     for temperature in (1.0, 1.7):
         expected = calibrated(model, temperature)(images)
         np.testing.assert_allclose(served(model, temperature)(images), expected, atol=1e-6)
 
 
-def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path) -> None:
-    """Half the size on disk, float32 probabilities that sum to 1, at most a hundredth from Keras'."""
-    model = fitted("dense-128-32")
+@pytest.mark.parametrize("name", ["dense-128-32", "cnn"])
+def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path, name: str) -> None:
+    """Little more than half the size on disk, float32 probabilities that sum to 1, at most a hundredth from Keras'."""
+    model = fitted(name)
     pictures = np.random.default_rng(1).integers(0, 256, (8, 28, 28, 1))
     images = [write_png(picture) for picture in pictures]
     sizes = {}
@@ -64,22 +67,17 @@ def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path) -> None:
         assert outputs["probabilities"].dtype == tf.float32
         np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
         np.testing.assert_allclose(outputs["probabilities"], reference.pixel_probabilities, atol=TOLERANCE[dtype])
-    assert sizes[BFLOAT16] < 0.55 * sizes[FLOAT32]
+    assert sizes[BFLOAT16] < 0.6 * sizes[FLOAT32]
 
 
 def test_other_networks_are_served_as_keras_runs_them() -> None:
-    """A network with convolutions is published in float32; in bfloat16 it is refused in one line."""
-    layers = [
-        keras.Input((28, 28)),
-        keras.layers.Reshape((28, 28, 1)),
-        keras.layers.Conv2D(2, 3),
-        keras.layers.Flatten(),
-    ]
+    """A network with a layer that is not known is published in float32; in bfloat16 it is refused in one line."""
+    layers = [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.LayerNormalization()]
     model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")], name="small")
     images = tf.constant(np.random.default_rng(0).random((5, 28, 28), np.float32))
-    assert fold(model) is None
+    assert fold(model, FLOAT32) is None
     np.testing.assert_array_equal(served(model)(images), calibrated(model)(images))
-    with pytest.raises(UserError, match="small is no chain of dense layers"):
+    with pytest.raises(UserError, match="small has layers that cannot be folded"):
         served(model, dtype=BFLOAT16)
 
 
