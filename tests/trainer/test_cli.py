@@ -261,7 +261,7 @@ def test_list_shows_every_recipe(tmp_path: Path) -> None:
     assert "sigmoid" in rows["dense-150-50"]
     assert "104,938" in rows["dense-128-32"]
     assert "3x1024, batch norm, distortion " in rows["dense-1024-1024-1024"]
-    assert "5 convolutions, distortion " in rows["cnn"]
+    assert "5 convolutions, batch norm, distortion " in rows["cnn"]
     assert "1024, 2x896, batch norm, taught " in rows["champion"]
 
 
