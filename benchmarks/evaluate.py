@@ -48,7 +48,6 @@ from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME,
 from trainer.calibrate import Reliability, reliability
 from trainer.figures import contact_sheet
 from trainer.recipes import RECIPES, find
-from trainer.runs import TEACHERS_SEED
 
 quiet_tensorflow()
 
@@ -156,8 +155,9 @@ def run_folder(recipe: str, options: argparse.Namespace, console: Console, seed:
     if folder.is_dir():
         return folder
     distillation = find(recipe).distillation
-    for teacher in distillation.teachers if distillation else ():
-        run_folder(teacher, options, console, TEACHERS_SEED)
+    if distillation is not None:
+        for number in distillation.seeds:
+            run_folder(distillation.teacher, options, console, number)
     console.print(f"{folder} is not there: training it", highlight=False)
     command = [sys.executable, "-P", "-m", "trainer.cli", recipe, f"--seed={seed}", "--out", str(folder)]
     # Its progress goes to the terminal; what it says in the end is no part of this command's result.

@@ -7,7 +7,6 @@ box and the centre of mass, and what remains of both is jitter.
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,27 +44,22 @@ def distort(images: Floats, augmentation: Augmentation, rng: np.random.Generator
 
 
 def _distort_together(images: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
-    strength = 1 - augmentation.mildness * rng.random(len(images), np.float32)
-
-    def spread() -> Floats:
-        return strength * _spread(rng, len(images))
-
-    strokes = _restroke(images, spread(), augmentation)
+    strokes = _restroke(images, _spread(rng, len(images)), augmentation)
     # Three fields over each copy: the column and the row that a pixel comes from, and how the ink flows there.
     waves = rng.standard_normal([len(images), 3, _KNOTS, _KNOTS], np.float32)
-    waves[:, :2] *= augmentation.elastic * (strength * rng.random(len(images), np.float32))[:, None, None, None]
+    waves[:, :2] *= augmentation.elastic * rng.random([len(images), 1, 1, 1], np.float32)
     parts = np.zeros([len(images), 3, len(_BASIS), len(_BASIS)], np.float32)
     parts[:, :, 2:, 2:] = waves
-    maps = _affine(images, strokes, augmentation, spread, rng)
+    maps = _affine(images, strokes, augmentation, rng)
     parts[:, :2, 0, 0], parts[:, :2, 0, 1], parts[:, :2, 1, 0] = maps[..., 0], maps[..., 1], maps[..., 2]
     # As many small products, which BLAS computes in this thread: training needs the other cores.
     fields = _BASIS.T @ (parts @ _BASIS)
 
     copies = _sample(strokes, fields[:, 0], fields[:, 1])
-    copies += _share(augmentation.blur * spread()) * (_blurred(copies) - copies)
+    copies += _share(augmentation.blur * _spread(rng, len(images))) * (_blurred(copies) - copies)
     copies *= 1 - augmentation.unevenness * np.clip(0.5 * fields[:, 2], 0, 1)
     copies *= 1 - _gaps(copies, augmentation, rng)
-    copies += augmentation.contrast * spread()[:, None, None] * copies * (1 - copies)
+    copies += augmentation.contrast * _spread(rng, len(images))[:, None, None] * copies * (1 - copies)
     old, new = images.max(axis=(1, 2), keepdims=True), copies.max(axis=(1, 2), keepdims=True)
     copies /= np.maximum(new, 1e-6)
     # Each sampling softens edges that serving, which sees the first one, finds sharp.
@@ -106,21 +100,15 @@ def _restroke(images: Floats, amounts: Floats, augmentation: Augmentation) -> Fl
     return strokes
 
 
-def _affine(
-    images: Floats,
-    strokes: Floats,
-    augmentation: Augmentation,
-    spread: Callable[[], Floats],
-    rng: np.random.Generator,
-) -> Floats:
+def _affine(images: Floats, strokes: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
     """Coefficients, [n, 2, 3], of the affine maps from places in the copies to places in `strokes`."""
     count = len(images)
-    angle = math.radians(augmentation.rotation) * spread()
-    shear = augmentation.shear * spread()
-    aspect = augmentation.aspect ** (0.5 * spread())
+    angle = math.radians(augmentation.rotation) * _spread(rng, count)
+    shear = augmentation.shear * _spread(rng, count)
+    aspect = augmentation.aspect ** (0.5 * _spread(rng, count))
     aspect *= _squarer(images, augmentation.square, rng)
-    size = 1 + augmentation.size * spread()
-    shift = augmentation.shift * np.stack([spread(), spread()], axis=1)
+    size = 1 + augmentation.size * _spread(rng, count)
+    shift = augmentation.shift * np.stack([_spread(rng, count), _spread(rng, count)], axis=1)
 
     # Forwards: widen, slant, turn; then back to the size of the box that the digit had.
     cos, sin = np.cos(angle), np.sin(angle)

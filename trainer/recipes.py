@@ -45,8 +45,6 @@ class Augmentation:
     """Curvature of the tone curve x + c x (1 - x), either way, 0 to 1."""
     steepness: float = 1.0
     """Factor, at least 1, by which greys move away from the middle one, which sharpens edges."""
-    mildness: float = 0.0
-    """Share, 0 to 1, of these amounts that the mildest copies lack; each lacks a share of its own."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,10 @@ class Convolution:
 class Distillation:
     """What a network learns instead of labels: the mean of its teachers' answers (`distill.py`)."""
 
-    teachers: tuple[str, ...]
-    """Recipes of the teachers."""
+    teacher: str
+    """Recipe of the teachers."""
+    seeds: tuple[int, ...]
+    """Of their runs, where no others are given."""
     copies: int
     """Distorted copies of each image that the teachers are asked about; they come again when all were seen."""
     softness: float
@@ -149,25 +149,30 @@ _BROAD = Augmentation(
 """Amounts found on a slice of the training images, but for the ways of other hands, which mistakes on real scans
 suggested."""
 
-_CRISP = replace(_BROAD, unevenness=0.3, blur=0.5, steepness=3.0, mildness=0.6)
-"""As broad, but as crisp as what serving sees, and milder for some copies; found in the same way."""
+_CRISP = replace(_BROAD, unevenness=0.3, blur=0.5, steepness=3.0)
+"""As broad, and as crisp as what serving sees; found in the same way."""
 
-_LONG = Recipe(
-    name="",
+_CNN = Recipe(
+    name="cnn",
+    convolutions=(
+        Convolution(32),
+        Convolution(64, stride=2),
+        Convolution(64),
+        Convolution(128, stride=2),
+        Convolution(128),
+    ),
     hidden=(),
-    batch_norm=True,
     one_hot=True,
-    epochs=0,
-    batch=1024,
+    epochs=24,
+    batch=512,
     validation=0.02,
-    learning_rate=0.004,
+    learning_rate=0.003,
     cosine=True,
     weight_decay=0.05,
     bfloat16=True,
     non_digits=0.1,
     augmentation=_CRISP,
 )
-"""What the largest networks have in common."""
 
 RECIPES = {
     recipe.name: recipe
@@ -190,27 +195,17 @@ RECIPES = {
             weight_decay=0.05,
             augmentation=_BROAD,
         ),
-        replace(_LONG, name="dense-1024-1024-1024-bfloat16", hidden=(1024, 1024, 1024), epochs=100),
+        _CNN,
         replace(
-            _LONG,
-            name="cnn",
-            convolutions=(
-                Convolution(32),
-                Convolution(64, stride=2),
-                Convolution(64),
-                Convolution(128, stride=2),
-                Convolution(128),
-            ),
-            epochs=24,
-            batch=512,
-            learning_rate=0.003,
-        ),
-        replace(
-            _LONG,
+            _CNN,
             name="champion",
-            hidden=(1024, 896, 896),
+            convolutions=(),
+            hidden=(1024, 1024, 1024),
+            batch_norm=True,
             epochs=256,
-            distillation=Distillation(teachers=("cnn", "dense-1024-1024-1024-bfloat16"), copies=32, softness=2.0),
+            batch=1024,
+            learning_rate=0.004,
+            distillation=Distillation(teacher="cnn", seeds=(0, 1), copies=48, softness=2.0),
         ),
     )
 }

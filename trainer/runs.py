@@ -31,9 +31,6 @@ CHECKPOINT: Final = ".weights.h5"
 LESSONS: Final = "lessons.bin"
 """In the same folder: what teachers have said so far."""
 
-TEACHERS_SEED: Final = 0
-"""Seed of the runs that a student learns from, where none are named."""
-
 
 def checkpoints_of(out: Path) -> Path:
     """Where an interrupted run leaves what it has, to go on from there."""

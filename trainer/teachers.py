@@ -95,10 +95,9 @@ def teachers_of(student: str, settings: Distillation, runs: Sequence[Path], *, f
 
 
 def _read(student: str, settings: Distillation, run: Path, *, fitted: int) -> keras.Model:
-    wanted = " and ".join(settings.teachers)
     if not run.is_dir():
         raise UserError(
-            f"{student} learns from {wanted}, and there is no run of one at {run}; "
+            f"{student} learns from {settings.teacher}, and there is no run of it at {run}; "
             f"fit them with digits-train, or give their run folders with --teacher",
         )
     path = run / METRICS
@@ -107,8 +106,10 @@ def _read(student: str, settings: Distillation, run: Path, *, fitted: int) -> ke
         name, images = str(metrics["recipe"]), int(metrics["images"]["training"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}); train it again with digits-train") from None
-    if name not in settings.teachers:
-        raise UserError(f"{run} is a run of {name}; {student} learns from {wanted}, give runs of these with --teacher")
+    if name != settings.teacher:
+        raise UserError(
+            f"{run} is a run of {name}; {student} learns from {settings.teacher}: name others with --teacher"
+        )
     if images > fitted:
         raise UserError(
             f"{run} was fitted to {images:,} images, and {student} would hold some of them out, as it fits {fitted:,}; "

@@ -22,7 +22,7 @@ from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation, Distillation, Recipe, find
 
 TURNED = Augmentation(rotation=10, shift=1)
-SETTINGS = Distillation(teachers=("dense-128-32",), copies=3, softness=2.0)
+SETTINGS = Distillation(teacher="dense-128-32", seeds=(0,), copies=3, softness=2.0)
 STUDENT = dataclasses.replace(
     find("champion"), hidden=(128, 128), epochs=60, batch=64, validation=0.2, non_digits=0.0, distillation=SETTINGS
 )
@@ -140,10 +140,10 @@ def test_another_teachers_answers_are_not_taken(tmp_path: Path) -> None:
 
 def test_teachers_that_will_not_do(tmp_path: Path, sample: Path, teacher: Path) -> None:
     """No run folder, one of another recipe, one that saw what the student holds out: each is named, with advice."""
-    with pytest.raises(UserError, match=r"learns from dense-128-32, and there is no run of one at .*nowhere; fit them"):
+    with pytest.raises(UserError, match=r"learns from dense-128-32, and there is no run of it at .*nowhere; fit them"):
         trained(STUDENT, sample, _fresh(tmp_path, "a"), tmp_path / "nowhere")
-    other = dataclasses.replace(STUDENT, distillation=dataclasses.replace(SETTINGS, teachers=("cnn",)))
-    with pytest.raises(UserError, match="is a run of dense-128-32; champion learns from cnn, give runs of these"):
+    other = dataclasses.replace(STUDENT, distillation=dataclasses.replace(SETTINGS, teacher="cnn"))
+    with pytest.raises(UserError, match="is a run of dense-128-32; champion learns from cnn: name others"):
         trained(other, sample, _fresh(tmp_path, "b"), teacher)
     greedy = dataclasses.replace(STUDENT, validation=0.5)
     with pytest.raises(UserError, match="was fitted to 480 images, and champion would hold some of them out, as it"):
