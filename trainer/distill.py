@@ -19,7 +19,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from exporter.contract import CLASSES, SIDE
 from exporter.probabilities import to_probabilities
 from trainer.batches import DistortedBatches
-from trainer.network import predict
 
 _LESSON = np.dtype([("image", np.uint8, (SIDE, SIDE)), ("target", np.float16, (CLASSES,))])
 
@@ -95,7 +94,8 @@ def _ask(
     lessons["image"] = np.rint(255 * images)
     # Of what is stored: teachers and student see the same picture to the last bit.
     seen = _floats(lessons["image"])
-    answers = np.mean([predict(teacher, seen) for teacher in teachers], axis=0)
+    # Not `predict`: it makes a data set of them each time, which takes as long as the answers.
+    answers = np.mean([to_probabilities(teacher.predict_on_batch(seen)) for teacher in teachers], axis=0)
     softened = np.asarray(to_probabilities(answers, softness))
     lessons["target"] = np.where(targets.max(axis=1, keepdims=True) == 1, softened, targets)
     return lessons

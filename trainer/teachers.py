@@ -22,7 +22,7 @@ from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation, Distillation
 from trainer.runs import METRICS, MODEL
 
-_TOGETHER = 4096  # images that they are asked about at once: each call of Keras costs as much as a hundred of them
+_TOGETHER = 1024  # images that they are asked about at once
 
 
 @dataclass(frozen=True, eq=False)
