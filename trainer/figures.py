@@ -191,7 +191,7 @@ def reliability(path: Path, found: Reliability, *, title: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("accuracy", size=11)
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, loc="upper left")
+    axes.legend(loc="upper left", edgecolor="none")
     figure.suptitle(title, size=12)
     # Nearly all images are in the last bin: on a linear scale the others would not be seen.
     below.bar(edges[some], found.count[some], color=_TRAINING, **bars)
