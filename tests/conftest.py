@@ -1,5 +1,6 @@
 """What several rooms' tests share: real data, odd PNGs, the shipped model behind a real server, digits-batch."""
 
+import contextlib
 import gzip
 import os
 import signal
@@ -18,6 +19,16 @@ from tests.support import Image, chunk, odd_pngs, write_png
 
 ROOT = Path(__file__).resolve().parent.parent
 RunBatch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Processes started within take SIGINT, though a shell that runs the tests in its background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 
 from batch.walk import DEFAULT_BATCH_SIZE
 from tests.batch.conftest import ScriptedServer
-from tests.conftest import ROOT, RunBatch
+from tests.conftest import ROOT, RunBatch, interruptible
 from tests.support import Image, write_png
 
 COLUMNS = ["path", "digit", "confidence", "error", "model_version"]
@@ -248,7 +248,8 @@ def test_interrupting_keeps_what_is_done(tmp_path: Path, scripted: ScriptedServe
     scripted.script = lambda number, _request, _context: hold.wait(20) and None if number >= 6 else None
     command = [sys.executable, "-P", "-m", "batch.cli", "scans", "--out", "out.csv", "--server", scripted.address]
     command += ["--batch-size", "4", "--in-flight", "2"]
-    client = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    with interruptible():
+        client = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert _wait_for(lambda: scripted.calls >= 7)
     client.send_signal(signal.SIGINT)
     _, said = client.communicate(timeout=5)

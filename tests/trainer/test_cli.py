@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from exporter.normalise import normalise_arrays
+from tests.conftest import interruptible
 from trainer.datasets import Dataset
 from trainer.evaluate import evaluate
 from trainer.network import predict
@@ -160,16 +161,15 @@ def test_bad_data_leaves_nothing(tmp_path: Path) -> None:
 
 def interrupt(recipe: str, data: Path, *, cwd: Path, seen: str) -> tuple[int, str]:
     """Run on a terminal, press Ctrl-C as soon as it has shown `seen`; the exit code and all that it showed."""
-    # A child of a shell's background job would inherit a SIGINT that is ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     terminal, stderr = pty.openpty()
     try:
-        process = subprocess.Popen(
-            [*COMMAND, recipe, "--data", str(data), "--out", "runs/x"],
-            cwd=cwd,
-            env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "150"},
-            stderr=stderr,
-        )
+        with interruptible():
+            process = subprocess.Popen(
+                [*COMMAND, recipe, "--data", str(data), "--out", "runs/x"],
+                cwd=cwd,
+                env=ENVIRONMENT | {"TERM": "xterm", "COLUMNS": "150"},
+                stderr=stderr,
+            )
         os.close(stderr)
         shown = ""
         with contextlib.suppress(OSError):  # the end of the last process on a terminal
@@ -181,7 +181,6 @@ def interrupt(recipe: str, data: Path, *, cwd: Path, seen: str) -> tuple[int, st
         return process.wait(timeout=60), shown
     finally:
         os.close(terminal)
-        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
