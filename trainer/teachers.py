@@ -14,7 +14,7 @@ from rich.console import Console
 from exporter.command import UserError
 from exporter.contract import CLASSES
 from exporter.fold import fold
-from exporter.network import load
+from exporter.network import BFLOAT16, FLOAT32, load
 from trainer.batches import DistortedBatches
 from trainer.distill import Lessons, teach
 from trainer.network import has_bfloat16
@@ -117,5 +117,5 @@ def _read(student: str, settings: Distillation, run: Path, *, fitted: int) -> ke
         )
     model = load(run)
     # In a fifth of the time: convolutions wait for memory, and batch normalisation goes over all of it again.
-    folded = fold(model, "bfloat16" if has_bfloat16() else "float32")
+    folded = fold(model, BFLOAT16 if has_bfloat16() else FLOAT32)
     return model if folded is None else folded

@@ -266,7 +266,7 @@ def test_hwd_1000_by_its_own_file(tmp_path: Path, digits_batch: RunBatch, server
     options = ("--out", "out.csv", "--truth", folder / "dataset.csv", "--server", server)
     result = digits_batch(folder / "img", *options)
     assert result.returncode == 0, result.stderr
-    assert re.search(r"of 1,000 images (99\d|1,000) right, \d wrong, 0 with an error", result.stdout)
+    assert re.search(r"of 1,000 images (99[5-9]|1,000) right, \d wrong, 0 with an error", result.stdout)
 
 
 def test_a_run_without_any_label_does_not_start(

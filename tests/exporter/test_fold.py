@@ -50,8 +50,9 @@ def test_every_recipe_is_folded_without_a_difference(name: str) -> None:
         np.testing.assert_allclose(served(model, temperature)(images), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["dense-128-32", "cnn"])
-def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path, name: str) -> None:
+# The last layer, which stays in float32, is a fifth of the convolutional network.
+@pytest.mark.parametrize(("name", "share"), [("dense-128-32", 0.55), ("cnn", 0.6)])
+def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path, name: str, share: float) -> None:
     """Little more than half the size on disk, float32 probabilities that sum to 1, at most a hundredth from Keras'."""
     model = fitted(name)
     pictures = np.random.default_rng(1).integers(0, 256, (8, 28, 28, 1))
@@ -67,7 +68,7 @@ def test_bfloat16_is_published_within_its_tolerance(tmp_path: Path, name: str) -
         assert outputs["probabilities"].dtype == tf.float32
         np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1, atol=1e-5)
         np.testing.assert_allclose(outputs["probabilities"], reference.pixel_probabilities, atol=TOLERANCE[dtype])
-    assert sizes[BFLOAT16] < 0.6 * sizes[FLOAT32]
+    assert sizes[BFLOAT16] < share * sizes[FLOAT32]
 
 
 def test_other_networks_are_served_as_keras_runs_them() -> None:
