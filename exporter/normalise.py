@@ -2,9 +2,9 @@
 
 MNIST was made by scaling each digit into a 20x20 box with anti-aliasing and placing it in a 28x28 field by its centre
 of mass (LeCun, Cortes, Burges: http://yann.lecun.com/exdb/mnist/). The same is done here to whatever arrives: colours
-and transparency become one level (`colour`), the level becomes ink (`paper`), the digit is found (`locate`), the ink is
-stretched to full range, and one anti-aliased resampling brings its box to 20 pixels and its centre of mass to the
-middle. An image in MNIST's own form passes as it is, and cheaply.
+and transparency become one level (`colour`), the level becomes ink (`paper`), what lies along the sides is taken away
+(`frame`), the digit is found (`locate`), the ink is stretched to full range, and one anti-aliased resampling brings its
+box to 20 pixels and its centre of mass to the middle. An image in MNIST's own form passes as it is, and cheaply.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ import tensorflow as tf
 from exporter.colour import to_level
 from exporter.contract import SIDE
 from exporter.decode import Pictures
+from exporter.frame import off_frame
 from exporter.halve import OPAQUE, fit
 from exporter.locate import locate
 from exporter.overview import Overview, pixels_inside
@@ -71,13 +72,14 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     overview = Overview.of(level, extent)
     inside = pixels_inside(level, extent)
     stands_out, is_even = to_ink(level, inside, overview)
+    stands_out, cells = off_frame(stands_out, overview)
     peak = _ink_level(stands_out)
     has_ink = peak > tf.where(is_even, _LEAST_EVEN, _LEAST_UNEVEN)
 
     strong = stands_out > (tf.where(is_even, _STRONG_EVEN, _STRONG_UNEVEN) * peak)[:, None, None]
     strong_cells = overview.reduce(tf.cast(strong, tf.float32))
     window = overview.spread(*locate(strong_cells))
-    ink = _stretch(stands_out * window, _noise(stands_out, strong_cells, overview))
+    ink = _stretch(stands_out * window, _noise(cells, strong_cells))
     return {
         "ink": ink,
         "field": tf.where(has_ink[:, None, None], _place(ink), 0.0),
@@ -132,10 +134,10 @@ def _ink_level(stands_out: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(total, tf.reduce_sum(strongest, axis=[1, 2]))
 
 
-def _noise(stands_out: tf.Tensor, strong_cells: tf.Tensor, overview: Overview) -> tf.Tensor:
+def _noise(cells: tf.Tensor, strong_cells: tf.Tensor) -> tf.Tensor:
     """Root mean square, float32 [n], of what stands out in cells far from ink: grain, print, lines of squared paper."""
     is_quiet = tf.cast(window_max(strong_cells, 3) == 0, tf.float32)
-    energy = tf.reduce_sum(overview.reduce(stands_out) ** 2 * is_quiet, axis=[1, 2])
+    energy = tf.reduce_sum(cells**2 * is_quiet, axis=[1, 2])
     return tf.sqrt(tf.math.divide_no_nan(energy, tf.reduce_sum(is_quiet, axis=[1, 2])))
 
 

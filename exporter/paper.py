@@ -19,9 +19,13 @@ _DEEPEST_SHADOW = 3.0  # how many times darker than usual paper is taken for a s
 _SHADOW = 0.15  # of the contrast: a shadow stands out so much
 _SHADOW_AREA = 0.03  # of the cells
 _SHADOW_REACH = 0.12  # of the cells along the border
+_NEAR = 7  # cells; a stroke stands out from the mean of so many
+_MOST_LIGHT = 1000.0  # times the dark side's evidence: as far as paper stands out where light falls off
+_CLEARLY = 2.0  # times the dark side's evidence
 _EVEN = 0.1  # of the contrast: how far the paper's cells may lie from its level on even paper
 _EVEN_SHARE = 0.7  # how many of them must not lie further
 _TINY = 24  # pixels of the longer side: so few show no light, and strokes may fill half of them
+_LEAST_INSIDE = 0.25  # of what stands out furthest: so much at least does ink off the border
 _CENTRE_STEPS = 2
 _SPLIT_STEPS = 4
 _FIT_STEPS = 4
@@ -36,6 +40,9 @@ for _y in (slice(3), slice(-3, None)):
     for _x in (slice(3), slice(-3, None)):
         _VOTES[_y, _x] += 14
 _VOTES = (_VOTES / _VOTES.sum()).ravel()
+
+_OFF_BORDER = np.zeros(SIZE, np.float32)
+_OFF_BORDER[2:-2] = 1
 
 # The plane, with a twist, as a linear function of sixteen medians along the border.
 _SEGMENTS = 4
@@ -158,9 +165,10 @@ def _uneven_paper(
     Float32 [n, h, w] each, and [n]. What stands out of large pictures is blurred: lines of squared paper are thinner
     than ink, and a blur takes more from them, and from noise.
     """
-    plane = overview.enlarge(_border_plane(overview.reduce(level)))
+    cells = overview.reduce(level)
+    plane = overview.enlarge(_border_plane(cells))
     deviation = (level - plane) * inside
-    sign = _polarity(deviation)
+    sign = _polarity(deviation, cells)
     deviation *= sign[:, None, None]
     small = overview.enlarge(tf.nn.relu(_open(overview.reduce(deviation), _WINDOW)))
     blurred = tf.math.divide_no_nan(_blur(deviation), _blur(inside)) * inside
@@ -178,7 +186,19 @@ def _off_uneven_paper(level: tf.Tensor, inside: tf.Tensor, overview: Overview) -
     paper = tf.maximum(plane - light, 1.0) * inside
     usual = (tf.reduce_sum(paper, axis=[1, 2]) / tf.reduce_sum(inside, axis=[1, 2]))[:, None, None]
     share = usual / tf.maximum(paper, usual / _DEEPEST_SHADOW)
-    return tf.where((sign < 0)[:, None, None], ink * share, ink)
+    ink = tf.where((sign < 0)[:, None, None], ink * share, ink)
+    return tf.minimum(ink, _most_inside(ink, overview)[:, None, None])
+
+
+def _most_inside(ink: tf.Tensor, overview: Overview) -> tf.Tensor:
+    """As far as anything stands out off the border, float32 [n]; no digit is darker at the border, but tables are.
+
+    Where that is next to nothing the digit may lie at the border, and what stands out furthest there is returned.
+    """
+    chosen = tf.repeat(tf.constant(_OFF_BORDER)[None], tf.shape(ink)[0], axis=0)
+    most = tf.reduce_max(ink, axis=[1, 2])
+    inside = tf.reduce_max(ink * overview.spread(chosen, chosen), axis=[1, 2])
+    return tf.where(inside >= _LEAST_INSIDE * most, inside, most)
 
 
 def _blur(values: tf.Tensor) -> tf.Tensor:
@@ -204,11 +224,24 @@ def _border_plane(cells: tf.Tensor) -> tf.Tensor:
     return tf.reshape(plane, [-1, SIZE, SIZE])
 
 
-def _polarity(deviation: tf.Tensor) -> tf.Tensor:
-    """1 where ink is brighter than paper, -1 where darker, float32 [n]: the side that stands out further."""
+def _polarity(deviation: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
+    """1 where ink is brighter than paper, -1 where darker, float32 [n]: the side that stands out further.
+
+    Light falls off towards the border, where the plane is fitted, or a shadow lies there: bare paper stands out, too,
+    and further than faint ink. What is bright by no more than light makes it has to stand out among its neighbours as
+    well, and clearly so, as photographs of dark ink are the rule.
+    """
+    bright, dark = _evidence(deviation)
+    near_bright, near_dark = _evidence(cells - tf.nn.avg_pool2d(cells[..., None], _NEAR, 1, "SAME")[..., 0])
+    is_bright = (bright >= dark) & ((bright > _MOST_LIGHT * dark) | (near_bright >= _CLEARLY * near_dark))
+    return tf.where(is_bright, 1.0, -1.0)
+
+
+def _evidence(deviation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """How far float32 [n, h, w] stands out to the bright and to the dark side, float32 [n] each."""
     bright = tf.reduce_sum(tf.nn.relu(deviation) ** 4, axis=[1, 2])
     dark = tf.reduce_sum(tf.nn.relu(-deviation) ** 4, axis=[1, 2])
-    return tf.where(bright >= dark, 1.0, -1.0)
+    return bright, dark
 
 
 def _open(values: tf.Tensor, window: int) -> tf.Tensor:

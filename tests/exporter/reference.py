@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from exporter import colour, locate, normalise, paper
+from exporter import colour, frame, locate, normalise, paper
 from exporter.contract import SIDE
 from exporter.decode import MAX_SIDE
 from exporter.halve import LARGE
@@ -187,6 +187,7 @@ def _long_way(level: Numbers) -> Numbers | None:
     if max(level.shape) > LARGE and min(level.shape) > 1:
         level = _halve(level)
     stands_out, is_even = _off_paper(level)
+    stands_out, cells = _off_frame(stands_out)
     peak = _strength(stands_out)
     if peak <= (normalise._LEAST_EVEN if is_even else normalise._LEAST_UNEVEN):
         return None
@@ -196,7 +197,7 @@ def _long_way(level: Numbers) -> Numbers | None:
     window = rows[_cell_of_pixel(level.shape[0])][:, None] & columns[_cell_of_pixel(level.shape[1])]
 
     ink = stands_out * window
-    low = min(normalise._NOISE * _noise(stands_out, strong_cells), normalise._MOST_NOISE * _strength(ink))
+    low = min(normalise._NOISE * _noise(cells, strong_cells), normalise._MOST_NOISE * _strength(ink))
     high = max(normalise._FULL * _strength(ink), low + 1e-3)
     return _place(np.clip((ink - low) / (high - low), 0, 1))
 
@@ -206,10 +207,10 @@ def _strength(ink: Numbers) -> float:
     return float(ink[ink > _STRONGEST * ink.max()].mean()) if ink.max() > 0 else 0.0
 
 
-def _noise(stands_out: Numbers, strong_cells: Numbers) -> float:
+def _noise(cells: Numbers, strong_cells: Numbers) -> float:
     """Root mean square of the cells that have no strong ink in them or beside them."""
     quiet = _windows(strong_cells, 3, np.nanmax) == 0
-    return float(np.sqrt((_to_cells(stands_out)[quiet] ** 2).mean())) if quiet.any() else 0.0
+    return float(np.sqrt((cells[quiet] ** 2).mean())) if quiet.any() else 0.0
 
 
 def _windows(values: Numbers, side: int, summary: Callable[..., Numbers]) -> Numbers:
@@ -269,7 +270,10 @@ def _usual(values: Numbers) -> float:
 def _off_uneven_paper(level: Numbers) -> Numbers:
     plane = _to_pixels(_plane(_to_cells(level)), level.shape)
     deviation = level - plane
-    is_dark = (np.maximum(deviation, 0) ** 4).sum() < (np.maximum(-deviation, 0) ** 4).sum()
+    cells = _to_cells(level)
+    towards_white = _brighter(deviation)
+    among_neighbours = _brighter(cells - _windows(cells, paper._NEAR, np.nanmean))
+    is_dark = towards_white < 1 or (towards_white <= paper._MOST_LIGHT and among_neighbours < paper._CLEARLY)
     deviation = -deviation if is_dark else deviation
     if max(level.shape) >= paper._LARGE:
         deviation = _windows(deviation, 3, np.nanmean)
@@ -280,7 +284,14 @@ def _off_uneven_paper(level: Numbers) -> Numbers:
     if is_dark:
         sheet = np.maximum(plane - light, 1)
         ink *= sheet.mean() / np.maximum(sheet, sheet.mean() / paper._DEEPEST_SHADOW)
-    return ink
+    rows, columns = (np.isin(_cell_of_pixel(length), np.arange(SIZE)[2:-2]) for length in level.shape)
+    inside = ink[np.ix_(rows, columns)].max(initial=0)
+    return np.minimum(ink, inside) if inside >= paper._LEAST_INSIDE * ink.max() else ink
+
+
+def _brighter(deviation: Numbers) -> float:
+    """How many times as much stands out to the bright side as to the dark one; far deviations count by far more."""
+    return float((np.maximum(deviation, 0) ** 4).sum() / max((np.maximum(-deviation, 0) ** 4).sum(), 1e-9))
 
 
 def _plane(cells: Numbers) -> Numbers:
@@ -303,19 +314,59 @@ def _plane(cells: Numbers) -> Numbers:
     return plane
 
 
+def _off_frame(stands_out: Numbers) -> tuple[Numbers, Numbers]:
+    """What stands out without what lies along whole sides, and what its cells hold then."""
+    cells = _to_cells(stands_out)
+    rows, columns = _frame(cells), _frame(cells.T)
+    rest = np.where(rows[:, None] | columns, 0, cells)
+    touch = frame._TOUCH * rest.max()
+    if rest[:, [0, -1]].max() > touch:
+        rows[:] = False
+    if rest[[0, -1]].max() > touch:
+        columns[:] = False
+    if max(stands_out.shape) < frame._LARGE or rest.max() <= frame._REST * cells.max():
+        return stands_out, cells
+    of_rows, of_columns = (
+        chosen[_cell_of_pixel(length)] for chosen, length in zip((rows, columns), stands_out.shape, strict=True)
+    )
+    return np.where(of_rows[:, None] | of_columns, 0, stands_out), np.where(rows[:, None] | columns, 0, cells)
+
+
+def _frame(cells: Numbers) -> Mask:
+    """The rows of cells, from the upper or the lower side on, in most of whose cells something stands out."""
+    mean = cells.mean(axis=1)
+    share = (cells > mean[:, None] / 2).mean(axis=1)
+    is_covered = (share >= frame._COVERED) & (mean > max(frame._LEAST, frame._LEAST_SHARE * cells.max()))
+    found = np.zeros(SIZE, bool)
+    for line, covered in ((found, is_covered), (found[::-1], is_covered[::-1])):
+        count = SIZE if covered.all() else int(np.argmin(covered))
+        if 0 < count <= frame._MOST_CELLS:
+            line[: count + 1] = True
+    return found
+
+
 def _locate(strong_cells: Numbers) -> tuple[Mask, Mask]:
     """Which rows and which columns of cells hold the digit."""
-    columns = _choose(strong_cells.sum(axis=0))
-    rows = _choose(strong_cells[:, columns].sum(axis=1))
-    return rows, _choose(strong_cells[rows].sum(axis=0))
+    ends_of_columns, ends_of_rows = strong_cells[[0, -1]] > 0, strong_cells[:, [0, -1]].T > 0
+    columns = _choose(strong_cells.sum(axis=0), ends_of_columns)
+    rows = _choose(strong_cells[:, columns].sum(axis=1), ends_of_rows)
+    return rows, _choose(strong_cells[rows].sum(axis=0), ends_of_columns)
 
 
-def _choose(profile: Numbers) -> Mask:
-    """From the first to the last run of the digit's ink, and one place more at both ends; no other ink between."""
+def _choose(profile: Numbers, ends: Mask) -> Mask:
+    """From the first to the last run of the digit's ink, and one place more at both ends; no other ink between.
+
+    The ends say of each place whether its line reaches the one border, and the other.
+    """
     occupied = profile > locate._TRACE * profile.max()
     runs = [list(run) for has_ink, run in groupby(range(SIZE), lambda place: occupied[place]) if has_ink]
     touching = [0 in run or SIZE - 1 in run for run in runs]
     masses = [float(profile[run].sum()) for run in runs]
+    reached = [ends[:, run].any(axis=1) for run in runs]
+    within = max((mass for mass, sides in zip(masses, reached, strict=True) if not sides.any()), default=0.0)
+    for place, run in enumerate(runs):
+        if reached[place].all() and len(run) <= locate._LINE_CELLS and within >= locate._WITHIN * masses[place]:
+            masses[place] = 0.0
     inner = max((mass for mass, touches in zip(masses, touching, strict=True) if not touches), default=0.0)
     for place, run in enumerate(runs):
         if touching[place] and len(run) <= locate._EDGE_CELLS and inner > 0:
@@ -323,7 +374,7 @@ def _choose(profile: Numbers) -> Mask:
     chosen = np.zeros(SIZE, bool)
     kept = []
     for run, mass, touches in zip(runs, masses, touching, strict=True):
-        if mass >= (locate._NEIGHBOUR if touches else locate._SPECK) * max(masses):
+        if mass > 0 and mass >= (locate._NEIGHBOUR if touches else locate._SPECK) * max(masses):
             kept += run
     if kept:
         chosen[max(kept[0] - 1, 0) : kept[-1] + 2] = True

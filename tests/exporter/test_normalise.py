@@ -106,6 +106,11 @@ def paint(paper: Numbers | float, ink: Numbers, colour: tuple[float, ...] | floa
     return np.asarray(paper) * (1 - cover) + np.asarray(colour) * cover
 
 
+def blurred(levels: Numbers) -> Numbers:
+    """As a camera out of focus sees it."""
+    return np.asarray(_picture(levels).filter(ImageFilter.GaussianBlur(3)), float)
+
+
 def pictures_of(digit: Image, neighbour: Image) -> dict[str, bytes]:
     """One digit with every kind of trouble; the same each time."""
     random = np.random.default_rng(20)
@@ -123,6 +128,8 @@ def pictures_of(digit: Image, neighbour: Image) -> dict[str, bytes]:
     squared = np.where((y % 14 == 5) | (x % 14 == 3), 185.0, 240.0)
     lined = np.where(y % 24 < 2, 160.0, 245.0)
     waves = 205 + 12 * np.sin(y / 2.5 + 4 * np.sin(x / 17)) + 12 * np.sin(x / 2.2 + 4 * np.sin(y / 13))
+    falling_off = 150 - 130 * ((u - 0.5) ** 2 + (v - 0.5) ** 2)
+    corner = np.where((v > 0.97) & (u > 0.85), 0.2, 1.0)
     specks = np.zeros_like(ink)
     for top, left in random.integers(0, (HEIGHT - 2, WIDTH - 2), (25, 2)):
         specks[top : top + 2, left : left + 2] = 1
@@ -139,6 +146,18 @@ def pictures_of(digit: Image, neighbour: Image) -> dict[str, bytes]:
         "squared paper, photographed": png(squared / 240 * lamp * (1 - 0.75 * ink) + grain),
         "lined paper": png(paint(lined, ink, dark)),
         "lined paper, photographed": png(lined / 245 * tilted * (1 - 0.75 * ink) + grain),
+        "a line below": png(paint(white, np.maximum(small, (y > 218) & (y < 223)), 0.0)),
+        "a line beside, photographed": png(tilted * (1 - 0.7 * np.maximum(small, (x > 5) & (x < 9))) + grain),
+        "faint, light falling off": png(falling_off * (1 - 0.3 * small) + grain),
+        "faint on squared paper, blurred": png(blurred(squared / 240 * falling_off * (1 - 0.4 * small)) + grain),
+        "faint, beside the table": png(tilted * (1 - 0.4 * small) * np.where(v > 0.96, 0.2, 1.0) + grain),
+        "faint, light falling off, a dark corner": png(falling_off * (1 - 0.3 * small) * corner + grain),
+        "a scanner's black border": png(np.where((y < 12) | (x < 9), 0.0, paint(235.0, small, 150.0))),
+        "the table below, close to the digit": png(
+            tilted * (1 - 0.5 * on_page(enlarged(digit, 120), HEIGHT, WIDTH, 106, 50)) * np.where(v > 0.95, 0.3, 1.0)
+            + grain
+        ),
+        "chalk, light falling off": png(paint(falling_off - 90, 0.7 * small, 230.0) + grain),
         "guilloche": png(paint(waves, ink, dark)),
         "faint pencil": png(paint(235.0, ink, 190.0) + grain),
         "faint pencil, photographed": png(tilted * (1 - 0.25 * ink) + grain),
