@@ -48,6 +48,7 @@ from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME,
 from trainer.calibrate import Reliability, reliability
 from trainer.figures import contact_sheet
 from trainer.recipes import RECIPES, find
+from trainer.runs import usual_name
 
 quiet_tensorflow()
 
@@ -151,7 +152,7 @@ def outputs(options: argparse.Namespace) -> None:
 
 def run_folder(recipe: str, options: argparse.Namespace, console: Console, seed: int = SEED) -> Path:
     """The run folder of a recipe, trained with digits-train if it is not there; its teachers before it."""
-    folder: Path = options.runs / f"{recipe}-seed{seed}"
+    folder: Path = options.runs / usual_name(recipe, seed)
     if folder.is_dir():
         return folder
     distillation = find(recipe).distillation

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
 from trainer.recipes import RECIPES, Recipe, find
-from trainer.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder
+from trainer.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -88,7 +88,7 @@ def train(
         list[Path] | None,
         typer.Option(
             help="Run folder of a network that a recipe with teachers learns from; may be repeated.",
-            show_default="TEACHER-seed0 and TEACHER-seed1 beside --out",
+            show_default="TEACHER-seed0, TEACHER-seed1 and so on, as many as the recipe has, beside --out",
         ),
     ] = None,
     h5: Annotated[bool, typer.Option("--h5", help="Save the network as mnist_model.h5, too.")] = False,
@@ -105,9 +105,9 @@ def train(
     if name is None:
         raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")
     recipe = find(name)
-    out = out or Path("runs") / f"{recipe.name}-seed{seed}"
+    out = out or Path("runs") / usual_name(recipe.name, seed)
     if recipe.distillation is not None:
-        usual = [f"{recipe.distillation.teacher}-seed{number}" for number in recipe.distillation.seeds]
+        usual = [usual_name(recipe.distillation.teacher, number) for number in recipe.distillation.seeds]
         teachers = teacher or [out.with_name(name) for name in usual]
     elif teacher:
         raise UserError(f"{recipe.name} learns from labels alone; leave --teacher away")

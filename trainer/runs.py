@@ -32,6 +32,11 @@ LESSONS: Final = "lessons.bin"
 """In the same folder: what teachers have said so far."""
 
 
+def usual_name(recipe: str, seed: int) -> str:
+    """Name of a run folder that nobody has named."""
+    return f"{recipe}-seed{seed}"
+
+
 def checkpoints_of(out: Path) -> Path:
     """Where an interrupted run leaves what it has, to go on from there."""
     return out.with_name(f".{out.name}.checkpoints")
