@@ -71,6 +71,9 @@ def fit(
         seed: of the distortions and the order of what is drawn anew in each epoch; all else follows Keras' own seed.
         console: where progress is shown, if it is a terminal.
         checkpoints: what an interrupted fit left, and where this one leaves it.
+
+    Raises:
+        ValueError: the recipe learns from teachers, and there are no lessons.
     """
     images = material.images
     targets = keras.utils.to_categorical(material.labels, CLASSES) if recipe.one_hot else material.labels
@@ -123,6 +126,8 @@ def _drawn_anew(
     """What differs from epoch to epoch: teachers' lessons, or images distorted anew; None where nothing does."""
     if material.lessons is not None:
         return LessonBatches(material.lessons, batch=recipe.batch, seed=seed)
+    if recipe.distillation is not None:
+        raise ValueError(f"{recipe.name} learns from teachers alone, and there are no lessons of theirs")
     if recipe.augmentation is None:
         return None
     images = material.images[: len(targets)]
