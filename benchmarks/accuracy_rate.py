@@ -27,6 +27,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from rich.console import Console
 
 from exporter.command import UserError, quiet_tensorflow, run
 
@@ -105,10 +106,11 @@ def read(runs: list[Path]) -> list[Network]:
 
 def measure(networks: list[Network], images: list[bytes], rounds: int) -> None:
     """Fill in the rates."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Console(stderr=True).status("") as status:
         models = {}
         for network in networks:
             for dtype in DTYPES:
+                status.update(f"Publishing {network.recipe} in {dtype}")
                 try:
                     version = publish(network.runs[0], Path(folder) / network.recipe / dtype, lambda _: None, dtype)
                 except UserError as refusal:
@@ -116,8 +118,9 @@ def measure(networks: list[Network], images: list[bytes], rounds: int) -> None:
                     continue
                 models[network.recipe, dtype] = tf.saved_model.load(str(version))
         rates: dict[tuple[str, str], list[float]] = {name: [] for name in models}
-        for _ in range(rounds + 1):
+        for number in range(rounds + 1):
             for name, model in models.items():
+                status.update(f"Round {number} of {rounds}: {name[0]} in {name[1]}")
                 rates[name].append(rate(model.signatures[SIGNATURE], images))
     for network in networks:
         network.rates = {
