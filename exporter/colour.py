@@ -9,7 +9,7 @@ from exporter.overview import SIZE, Overview, border_of, pixels_inside
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _SOLID = 0.65  # of their bounding box: visible pixels that fill so much of it are a patch of paper, not strokes
-_PATTERNED = 30.0  # deviation of grey levels, of 255, from which a patch has something written on it
+_PATTERNED = 12.0  # deviation of grey levels, of 255, from which a patch has something written on it; strokes are plain
 _POWER_STEPS = 4
 
 

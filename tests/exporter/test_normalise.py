@@ -174,6 +174,9 @@ def pictures_of(digit: Image, neighbour: Image) -> dict[str, bytes]:
         "paper on transparency": png(
             np.dstack([paint(white, small, 0.0)] * 3 + [255.0 * ((y > 40) & (y < 200) & (x > 30) & (x < 190))])
         ),
+        "red on a patch of orange, on transparency": png(
+            np.dstack([paint(np.array([255.0, 127, 39]), small, (136.0, 0.0, 21.0)), 255.0 * ((y > 40) & (x > 30))])
+        ),
         "JPEG of bad quality": jpeg(paint(white, ink, 0.0), 10),
         "JPEG, small": jpeg(paint(white, on_page(enlarged(digit, 48), 64, 64, 8, 8), 0.0), 30),
         "JPEG in colour": jpeg(paint(white, ink, (30.0, 40.0, 200.0)), 40),
