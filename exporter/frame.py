@@ -6,7 +6,7 @@ from exporter.overview import SIZE, Overview
 
 _LARGE = 64  # pixels of the longer side: a smaller picture may be cropped to the digit, whose bar fills a side, too
 _MOST_CELLS = 6  # a wider frame is none
-_COVERED = 0.8  # of a row's cells stand out by half their mean, at least
+_COVERED = 0.8  # of a row's cells, at least, stand out by half their mean
 _LEAST = 9.0  # of 255: by so much
 _LEAST_SHARE = 0.1  # of what stands out furthest: by so much, too
 _TOUCH = 0.4  # of what stands out furthest off the frame: so much touches a side

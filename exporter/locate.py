@@ -9,9 +9,9 @@ _TRACE = 0.02  # of the fullest row's ink: rows with less are empty
 _SPECK = 0.04  # of the largest run's ink: less is no part of the digit
 _EDGE_CELLS = 2  # a run at the border as narrow as this is a strip
 _EDGE = 0.4  # of the ink inside: as much as a strip counts at most
+_NEIGHBOUR = 0.5  # the same for ink that touches the border: a neighbour's stroke, cut off
 _LINE_CELLS = 3  # a run from border to border as narrow as this is a line
 _WITHIN = 0.5  # of its ink: as much as a digit beside it has at least
-_NEIGHBOUR = 0.5  # the same for ink that touches the border: a neighbour's stroke, cut off
 
 
 def locate(ink_cells: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
