@@ -202,10 +202,10 @@ RECIPES = {
             convolutions=(),
             hidden=(1024, 1024, 1024),
             batch_norm=True,
-            epochs=256,
+            epochs=320,
             batch=1024,
             learning_rate=0.004,
-            distillation=Distillation(teacher="cnn", seeds=(0, 1), copies=48, softness=2.0),
+            distillation=Distillation(teacher="cnn", seeds=(0, 1, 2, 3), copies=80, softness=2.0),
         ),
     )
 }

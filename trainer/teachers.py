@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import keras
 import numpy as np
@@ -24,6 +25,9 @@ from trainer.runs import METRICS, MODEL
 
 _TOGETHER = 1024  # images that they are asked about at once
 
+SEED: Final = 0
+"""Of what teachers are asked about: students of other seeds hear the same, and differ by their own seed alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Teachers:
@@ -42,7 +46,6 @@ class Teachers:
         augmentation: Augmentation | None,
         path: Path,
         *,
-        seed: int,
         console: Console,
     ) -> Lessons:
         """What they say of distorted copies of images.
@@ -53,7 +56,6 @@ class Teachers:
             others: pictures that are no digit, if any are mixed in.
             augmentation: how copies are distorted, if they are.
             path: the file of the lessons, as for `teach`.
-            seed: of the distortions.
             console: where progress is shown, if it is a terminal.
         """
         copies = DistortedBatches(
@@ -61,7 +63,7 @@ class Teachers:
             keras.utils.to_categorical(labels, CLASSES),
             augmentation=augmentation or Augmentation(),
             batch=_TOGETHER,
-            seed=seed,
+            seed=SEED,
             others=others,
         )
         return teach(

@@ -23,6 +23,7 @@ from trainer.network import build, in_float32, predict
 from trainer.nondigits import NonDigits, non_digits
 from trainer.recipes import Augmentation, Recipe
 from trainer.runs import CouldNotWriteError
+from trainer.teachers import SEED as LESSONS_SEED
 from trainer.teachers import teachers_of
 
 _POOL = 20_000  # most pictures that are no digit, each of them distorted anew whenever it is drawn
@@ -89,7 +90,8 @@ def train(
     others = None
     if recipe.non_digits:
         with console.status("Drawing pictures that are no digit"):
-            pictures = non_digits(min(_POOL, fitted), digits=dataset.x_train[:fitted], seed=seed)
+            drawn = seed if teachers is None else LESSONS_SEED
+            pictures = non_digits(min(_POOL, fitted), digits=dataset.x_train[:fitted], seed=drawn)
             others = NonDigits(pictures, recipe.non_digits)
     try:
         kept = Checkpoints(
@@ -102,7 +104,7 @@ def train(
         lessons = None
         if teachers is not None:
             asked = images[:fitted], dataset.y_train[:fitted], others, recipe.augmentation
-            lessons = teachers.lessons(*asked, kept.lessons, seed=seed, console=console)
+            lessons = teachers.lessons(*asked, kept.lessons, console=console)
         material = Material(images, dataset.y_train, others, lessons)
         history = fit(model, material, recipe, seed=seed, console=console, checkpoints=kept)
     except OSError as error:

@@ -128,6 +128,16 @@ def test_student_says_what_its_teacher_says(tmp_path: Path, sample: Path, teache
     assert (taught == said).mean() > 0.85
 
 
+def test_students_of_all_seeds_hear_the_same(tmp_path: Path, sample: Path, teacher: Path) -> None:
+    """What teachers are asked does not depend on the student's seed, pictures that are no digit included."""
+    heard = []
+    for seed in (1, 2):
+        recipe = dataclasses.replace(STUDENT, epochs=1, non_digits=0.1)
+        trained(recipe, sample, _fresh(tmp_path, f"seed{seed}"), teacher, seed=seed)
+        heard.append(np.fromfile(tmp_path / f"seed{seed}" / "checkpoints" / "lessons.bin", np.uint8))
+    np.testing.assert_array_equal(heard[0], heard[1])
+
+
 def test_another_teachers_answers_are_not_taken(tmp_path: Path) -> None:
     """What one teacher has said is thrown away when the student is given another; so is another seed's."""
     for seed, digest in ((0, "one"), (0, "other"), (1, "other")):
