@@ -191,11 +191,12 @@ def reliability(path: Path, found: Reliability, *, title: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylabel("accuracy", size=11)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", edgecolor="none")
     figure.suptitle(title, size=12)
     # Nearly all images are in the last bin: on a linear scale the others would not be seen.
     below.bar(edges[some], found.count[some], color=_TRAINING, **bars)
     below.set(yscale="log", ylim=(0.5, 6 * found.count.max()))
+    # Here, as few images are as unsure as that; above, a single one may fill the left side.
+    below.legend(*axes.get_legend_handles_labels(), loc="upper left", frameon=False)
     for left, count in zip(edges[some], found.count[some], strict=True):
         below.text(left + 0.5 / BINS, count, f"{count:,}", ha="center", va="bottom", size=8)
     below.set_xlabel("confidence", size=11)
