@@ -35,9 +35,8 @@ def off_frame(stands_out: tf.Tensor, overview: Overview) -> tuple[tf.Tensor, tf.
     framed = tf.where(is_framed)[:, 0]
 
     def without() -> tuple[tf.Tensor, tf.Tensor]:
-        part = Overview(*(tf.gather(field, framed) for field in (overview.rows, overview.columns, overview.extent)))
         off_rows, off_columns = (tf.cast(~tf.gather(frame, framed), tf.float32) for frame in (rows, columns))
-        left = tf.gather(stands_out, framed) * part.spread(off_rows, off_columns)
+        left = tf.gather(stands_out, framed) * overview.of_some(framed).spread(off_rows, off_columns)
         left_cells = tf.gather(cells, framed) * off_rows[:, :, None] * off_columns[:, None, :]
         where = framed[:, None]
         return (

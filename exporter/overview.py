@@ -45,6 +45,10 @@ class Overview:
         shape = tf.shape(canvas)
         return cls(_area_weights(size[:, 0], shape[1]), _area_weights(size[:, 1], shape[2]), size)
 
+    def of_some(self, chosen: tf.Tensor) -> "Overview":
+        """The cells of some of the pictures, by their places in the batch, int [k]."""
+        return Overview(tf.gather(self.rows, chosen), tf.gather(self.columns, chosen), tf.gather(self.extent, chosen))
+
     def reduce(self, pixels: tf.Tensor) -> tf.Tensor:
         """Mean of the pixels, float32 [n, h, w], in each cell, float32 [n, SIZE, SIZE]."""
         return tf.matmul(tf.matmul(self.rows, pixels), self.columns, transpose_b=True)

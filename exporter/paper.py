@@ -79,8 +79,7 @@ def to_ink(level: tf.Tensor, inside: tf.Tensor, overview: Overview) -> tuple[tf.
     uneven = tf.where(~is_even)[:, 0]
 
     def with_uneven() -> tf.Tensor:
-        part = Overview(*(tf.gather(field, uneven) for field in (overview.rows, overview.columns, overview.extent)))
-        stands_out = _off_uneven_paper(tf.gather(level, uneven), tf.gather(inside, uneven), part)
+        stands_out = _off_uneven_paper(tf.gather(level, uneven), tf.gather(inside, uneven), overview.of_some(uneven))
         return tf.tensor_scatter_nd_update(ink, uneven[:, None], stands_out)
 
     return tf.cond(tf.size(uneven) > 0, with_uneven, lambda: ink), is_even
