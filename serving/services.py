@@ -4,6 +4,7 @@ Methods that are not here are answered UNIMPLEMENTED by gRPC itself.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ from serving.status import StatusError, invalid_argument, shortened
 
 _SIGNATURE_DEF = "signature_def"
 _LONGEST_DEADLINE_SECONDS = 1e6
+_CALLER_AHEAD_SECONDS = 0.1
+_CALLER_AHEAD_SHARE = 0.1
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Respond = Callable[[Any, Context, Call], Awaitable[Any]]
@@ -99,7 +102,7 @@ def _observed(
                 call.end(observers, error.code)
                 await context.abort(error.code, shortened(error.message))
             except asyncio.CancelledError:  # gRPC's way of telling that nobody waits any more
-                call.end(observers, _why_cancelled(context))
+                call.end(observers, _why_cancelled(context, call))
                 raise
             except Exception:
                 call.end(observers, grpc.StatusCode.UNKNOWN)
@@ -192,5 +195,12 @@ def _seconds_left(context: Context) -> float | None:
     return None if seconds is None or seconds > _LONGEST_DEADLINE_SECONDS else max(0.0, seconds)
 
 
-def _why_cancelled(context: Context) -> grpc.StatusCode:
-    return grpc.StatusCode.DEADLINE_EXCEEDED if _seconds_left(context) == 0 else grpc.StatusCode.CANCELLED
+def _why_cancelled(context: Context, call: Call) -> grpc.StatusCode:
+    """Tell a deadline from a caller that went away earlier.
+
+    Both come as a cancellation: the server counts a caller's time, which gRPC rounds up, from when it reads the
+    request, so that the caller's own clock ends the call somewhat before the deadline that the server knows of.
+    """
+    left, elapsed = _seconds_left(context), time.monotonic() - call.started
+    late = left is not None and left < min(_CALLER_AHEAD_SECONDS + elapsed * _CALLER_AHEAD_SHARE, elapsed)
+    return grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.serving.conftest import Publish, Server, Start
 
 MOST_WAITING = 1000
-ROUNDS = 8000
+ROUNDS = 10000
 ONE_THREAD = "--grpc_max_threads=1", "--tensorflow_session_parallelism=1"
 
 
@@ -37,6 +37,7 @@ def slow_request() -> predict_pb2.PredictRequest:
 
 def keep_busy(server: "Server") -> threading.Thread:
     """Let the only thread run a slow request."""
+    grpc.channel_ready_future(server.channel).result(timeout=30)  # calls overtake each other while it connects
     first = threading.Thread(target=lambda: server.prediction.Predict(slow_request(), 60))
     first.start()
     time.sleep(0.5)
@@ -55,7 +56,7 @@ def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start:
         f"--access_log={log}",
     )
     first = keep_busy(server)
-    late = [server.prediction.Predict.future(slow_request(), 0.2) for _ in range(3)]
+    late = [server.prediction.Predict.future(slow_request(), 1) for _ in range(3)]
     gone = [server.prediction.Predict.future(slow_request(), 60) for _ in range(3)]
     time.sleep(0.2)
     for call in gone:
