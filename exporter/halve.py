@@ -14,6 +14,7 @@ LARGE = 160
 """Pictures with a longer side, in pixels, have detail to spare: a digit needs 20."""
 
 _HIGH_BITS = 0xFEFEFEFE
+_EVERY_OTHER = 0x00FF00FF00FF00FF  # octet
 
 
 def halve_until(rgba: tf.Tensor, side: int) -> tf.Tensor:
@@ -50,14 +51,15 @@ def halve_large(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
 def _mean_of_octets(level: tf.Tensor) -> tf.Tensor:
     """Means of 2x2 pixels, uint8 [n, h, w] to float32 [n, h / 2, w / 2].
 
-    Two pixels are a word of 16 bits, which holds their sum, too: a third of the time of `_mean_of_pairs`.
+    Eight pixels are a word of 64 bits, four sums of 16 bits: half the time of `_mean_of_pairs`.
     """
     height, width = tf.unstack(tf.shape(level)[1:] // 2)
-    pairs = tf.reshape(level[:, : height * 2, : width * 2], [-1, height, width * 4])
-    upper, lower = pairs[:, :, : width * 2], pairs[:, :, width * 2 :]
-    words = (tf.bitcast(tf.reshape(row, [-1, height, width, 2]), tf.uint16) for row in (upper, lower))
-    sums = [(word & 0xFF) + tf.bitwise.right_shift(word, tf.constant(8, tf.uint16)) for word in words]
-    return tf.cast(sums[0] + sums[1], tf.float32) * 0.25
+    words = (width + 3) // 4  # of a row
+    octets = tf.reshape(fit(level, height * 2, words * 8), [-1, height, words * 2, 8])
+    eight = tf.bitcast(octets, tf.uint64)
+    pairs = (eight & _EVERY_OTHER) + (tf.bitwise.right_shift(eight, tf.constant(8, tf.uint64)) & _EVERY_OTHER)
+    sums = tf.bitcast(pairs[:, :, :words] + pairs[:, :, words:], tf.uint16)
+    return tf.cast(tf.reshape(sums, [-1, height, words * 4])[:, :, :width], tf.float32) * 0.25
 
 
 def _mean_of_pairs(level: tf.Tensor) -> tf.Tensor:
@@ -72,7 +74,7 @@ def _mean_of_pairs(level: tf.Tensor) -> tf.Tensor:
 
 
 def fit(level: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The upper left corner, height x width, of pictures, float32 [n, h, w]; zeros where their canvas ends before."""
+    """The upper left corner, height x width, of pictures, [n, h, w]; zeros where their canvas ends before."""
     level = level[:, :height, :width]
     return tf.pad(level, [[0, 0], [0, height - tf.shape(level)[1]], [0, width - tf.shape(level)[2]]])
 

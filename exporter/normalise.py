@@ -78,8 +78,12 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
 
     strong = stands_out > (tf.where(is_even, _STRONG_EVEN, _STRONG_UNEVEN) * peak)[:, None, None]
     strong_cells = overview.reduce(tf.cast(strong, tf.float32))
-    window = overview.spread(*locate(strong_cells))
-    ink = _stretch(stands_out * window, _noise(cells, strong_cells))
+    rows, columns = locate(strong_cells)
+    digit = _level_inside(stands_out, peak, strong_cells, overview, rows, columns)
+    low, high = _range(digit, _noise(cells, strong_cells))
+    scale = 1.0 / (high - low)
+    window = overview.spread(rows * scale[:, None], columns)
+    ink = tf.clip_by_value(stands_out * window - (low * scale)[:, None, None], 0.0, 1.0)
     return {
         "ink": ink,
         "field": tf.where(has_ink[:, None, None], _place(ink), 0.0),
@@ -110,7 +114,7 @@ def _mnist_form(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
         corner = light[:, 0, 0]
         paper = tf.round(corner)
         field = tf.abs(light - paper[:, None, None])
-        side = _longest_side(field > _FAINT)
+        side = _longest_side(field, _FAINT)
         is_centred = tf.reduce_all(tf.abs(_centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
         as_it_is = (
             is_field
@@ -134,6 +138,28 @@ def _ink_level(stands_out: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(total, tf.reduce_sum(strongest, axis=[1, 2]))
 
 
+def _level_inside(
+    stands_out: tf.Tensor,
+    peak: tf.Tensor,
+    strong_cells: tf.Tensor,
+    overview: Overview,
+    rows: tf.Tensor,
+    columns: tf.Tensor,
+) -> tf.Tensor:
+    """How strong the strongest ink is in chosen rows and columns of cells, float32 [n]; `peak` is that of all ink.
+
+    It is the same where no strong ink lies elsewhere, as in most pictures: all of the strongest is strong.
+    """
+    is_outside = (strong_cells > 0) & (rows[:, :, None] * columns[:, None, :] == 0)
+    cut = tf.where(tf.reduce_any(is_outside, axis=[1, 2]))[:, 0]
+
+    def judged_again() -> tf.Tensor:
+        window = overview.of_some(cut).spread(tf.gather(rows, cut), tf.gather(columns, cut))
+        return tf.tensor_scatter_nd_update(peak, cut[:, None], _ink_level(tf.gather(stands_out, cut) * window))
+
+    return tf.cond(tf.size(cut) > 0, judged_again, lambda: peak)
+
+
 def _noise(cells: tf.Tensor, strong_cells: tf.Tensor) -> tf.Tensor:
     """Root mean square, float32 [n], of what stands out in cells far from ink: grain, print, lines of squared paper."""
     is_quiet = tf.cast(window_max(strong_cells, 3) == 0, tf.float32)
@@ -141,17 +167,15 @@ def _noise(cells: tf.Tensor, strong_cells: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.math.divide_no_nan(energy, tf.reduce_sum(is_quiet, axis=[1, 2])))
 
 
-def _stretch(stands_out: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """Full range, 0 to 1, for the ink above the noise."""
-    level = _ink_level(stands_out)
+def _range(level: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What becomes black and what white, float32 [n] each, by the ink's level and the noise."""
     low = tf.minimum(_NOISE * noise, _MOST_NOISE * level)
-    high = tf.maximum(_FULL * level, low + 1e-3)
-    return tf.clip_by_value((stands_out - low[:, None, None]) / (high - low)[:, None, None], 0.0, 1.0)
+    return low, tf.maximum(_FULL * level, low + 1e-3)
 
 
 def _place(ink: tf.Tensor) -> tf.Tensor:
     """The field, float32 [n, 28, 28], whose box of 20 holds the ink, float32 [n, h, w], centred by mass."""
-    step = tf.maximum(_longest_side(ink > _BOX_EDGE) / BOX, 1e-3)
+    step = tf.maximum(_longest_side(ink, _BOX_EDGE) / BOX, 1e-3)
     centre = _centre_of_mass(ink)
     rows = _resampling(centre[:, 0], step, tf.shape(ink)[1])
     columns = _resampling(centre[:, 1], step, tf.shape(ink)[2])
@@ -162,17 +186,17 @@ def _place(ink: tf.Tensor) -> tf.Tensor:
 
 def _centre_of_mass(ink: tf.Tensor) -> tf.Tensor:
     """Row and column, float32 [n, 2], from the upper left edge, in pixels."""
-    mass = tf.maximum(tf.reduce_sum(ink, axis=[1, 2]), 1e-6)
+    rows, columns = tf.reduce_sum(ink, axis=2), tf.reduce_sum(ink, axis=1)
+    mass = tf.maximum(tf.reduce_sum(rows, axis=1), 1e-6)
     y = tf.range(tf.shape(ink)[1], dtype=tf.float32) + 0.5
     x = tf.range(tf.shape(ink)[2], dtype=tf.float32) + 0.5
-    down = tf.linalg.matvec(tf.reduce_sum(ink, axis=2), y)
-    across = tf.linalg.matvec(tf.reduce_sum(ink, axis=1), x)
+    down, across = tf.linalg.matvec(rows, y), tf.linalg.matvec(columns, x)
     return tf.stack([down, across], axis=1) / mass[:, None]
 
 
-def _longest_side(strong: tf.Tensor) -> tf.Tensor:
-    """The longer side, float32 [n], in pixels, of the box around what is true in bool [n, h, w]."""
-    return tf.maximum(_length(tf.reduce_any(strong, axis=2)), _length(tf.reduce_any(strong, axis=1)))
+def _longest_side(ink: tf.Tensor, limit: float) -> tf.Tensor:
+    """The longer side, float32 [n], in pixels, of the box around what exceeds a limit in float32 [n, h, w]."""
+    return tf.maximum(*(_length(tf.reduce_max(ink, axis=axis) > limit) for axis in (2, 1)))
 
 
 def _length(occupied: tf.Tensor) -> tf.Tensor:

@@ -41,9 +41,9 @@ class Overview:
     @classmethod
     def of(cls, canvas: tf.Tensor, extent: tf.Tensor) -> "Overview":
         """The cells of pictures on a canvas [n, h, w, ...] with extents int32 [n, 2]."""
-        size = tf.cast(extent, tf.float32)
         shape = tf.shape(canvas)
-        return cls(_area_weights(size[:, 0], shape[1]), _area_weights(size[:, 1], shape[2]), size)
+        rows, columns = _area_weights(extent[:, 0], shape[1]), _area_weights(extent[:, 1], shape[2])
+        return cls(rows, columns, tf.cast(extent, tf.float32))
 
     def of_some(self, chosen: tf.Tensor) -> "Overview":
         """The cells of some of the pictures, by their places in the batch, int [k]."""
@@ -60,18 +60,20 @@ class Overview:
         return tf.matmul(tf.matmul(rows, cells), columns, transpose_b=True)
 
     def spread(self, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-        """The pixels, float32 [n, h, w], 0 or 1, that lie in chosen rows and columns of cells, float32 [n, SIZE]."""
-        chosen_rows = _nearest(rows, self.extent[:, 0], tf.shape(self.rows)[2])
-        chosen_columns = _nearest(columns, self.extent[:, 1], tf.shape(self.columns)[2])
-        return chosen_rows[:, :, None] * chosen_columns[:, None, :]
+        """What rows and columns of cells hold, float32 [n, SIZE] each, multiplied at each pixel, float32 [n, h, w]."""
+        at_rows = _nearest(rows, self.extent[:, 0], tf.shape(self.rows)[2])
+        at_columns = _nearest(columns, self.extent[:, 1], tf.shape(self.columns)[2])
+        return at_rows[:, :, None] * at_columns[:, None, :]
 
 
 def _area_weights(extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """How much of each cell each pixel covers, float32 [n, SIZE, length]; rows sum to 1."""
-    edges = tf.range(SIZE + 1, dtype=tf.float32)[None] * (extent[:, None] / SIZE)
+    """How much of each cell each pixel covers, float32 [n, SIZE, length], by int32 [n]; rows sum to 1."""
+    # Scans come in few sizes, but for a pixel more or less.
+    sizes, place = tf.unique(extent)
+    edges = tf.range(SIZE + 1, dtype=tf.float32)[None] * (tf.cast(sizes, tf.float32)[:, None] / SIZE)
     pixel = tf.range(length, dtype=tf.float32)
     low, high = edges[:, :-1, None], edges[:, 1:, None]
-    return tf.nn.relu(tf.minimum(high, pixel + 1.0) - tf.maximum(low, pixel)) / (high - low)
+    return tf.gather(tf.nn.relu(tf.minimum(high, pixel + 1.0) - tf.maximum(low, pixel)) / (high - low), place)
 
 
 def _interpolation(extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
@@ -81,6 +83,6 @@ def _interpolation(extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(1.0 - tf.abs(place[:, :, None] - tf.range(SIZE, dtype=tf.float32)))
 
 
-def _nearest(chosen: tf.Tensor, extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+def _nearest(values: tf.Tensor, extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     cell = tf.cast((tf.range(length, dtype=tf.float32) + 0.5) * (SIZE / extent[:, None]), tf.int32)
-    return tf.gather(chosen, tf.minimum(cell, SIZE - 1), batch_dims=1)
+    return tf.gather(values, tf.minimum(cell, SIZE - 1), batch_dims=1)
