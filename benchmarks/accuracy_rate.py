@@ -6,7 +6,7 @@ Each RUN is a run folder of digits-train. Runs of one recipe count as one: the m
 their metrics.json, and the rate of the first. That is published as digits-export does it, in float32 and, where the
 network stays within its tolerance, in bfloat16, and `serving_default` is asked in process for MNIST's test images as
 PNG files, two threads of 512 images a call. After a round that does not count all are measured in turn; medians are
-printed. bfloat16 is fast on processors with AMX alone: which there is, stands under the picture.
+printed. bfloat16 is computed on processors with AMX alone: which there is, stands under the picture.
 
 --data holds MNIST's IDX files or mnist.npz (default: DIGITS_DATA).
 """

@@ -27,8 +27,8 @@ def export(
         Literal["float32", "bfloat16"],
         typer.Option(
             "--dtype",
-            help="Of weights and products. bfloat16: half the size, and three times as fast on processors with AMX; on "
-            "others several times slower.",
+            help="Of the network's products. bfloat16: more than twice as fast on processors with AMX; others, found "
+            "when the version is loaded, stay with float32.",
         ),
     ] = "float32",
     show: Annotated[

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -11,13 +12,24 @@ from exporter.command import UserError
 from exporter.contract import CLASSES, RUN_MODEL
 from exporter.fold import fold
 from exporter.probabilities import to_probabilities
-
-Network = Callable[[tf.Tensor], tf.Tensor]
-"""From float32 [n, 28, 28], 0 to 1, to probabilities, float32 [n, 10]."""
+from exporter.processor import AMX, features
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 TOLERANCE = {FLOAT32: 1e-5, BFLOAT16: 1e-2}
-"""How far a probability may be from what Keras says, by what the weights are served in."""
+"""How far a probability may be from what Keras says, by what products are served in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What answers in the graph."""
+
+    answer: Callable[[tf.Tensor], tf.Tensor]
+    table: tf.lookup.StaticHashTable | None = None
+    """What it looks up; a SavedModel has to be told of it."""
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        """From float32 [n, 28, 28], 0 to 1, to probabilities, float32 [n, 10]."""
+        return self.answer(images)
 
 
 def load(run: Path) -> keras.Model:
@@ -35,25 +47,53 @@ def load(run: Path) -> keras.Model:
 
 def calibrated(model: keras.Model, temperature: float = 1.0) -> Network:
     """A fitted network as Keras runs it, with the temperature that was found for it."""
-    return lambda images: to_probabilities(model(images, training=False), temperature)
+    return Network(lambda images: to_probabilities(model(images, training=False), temperature))
 
 
 def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -> Network:
-    """The same network in its cheapest form: batch normalisation folded, weights and products in `dtype`.
+    """The same network in its cheapest form: batch normalisation folded, and products in `dtype`.
 
-    bfloat16 takes half the space, and a third of the time on processors with AMX; on others several times as long.
+    bfloat16 takes a third of the time on processors with AMX, and several times as long on others: there products stay
+    in float32. Which it is, the SavedModel finds out when it is loaded.
 
     Raises:
         UserError: a dtype other than float32 for a network that cannot be folded.
     """
-    folded = fold(model, dtype)
-    if folded is None and dtype != FLOAT32:
+    if dtype == FLOAT32:
+        folded = fold(model, FLOAT32)
+        return _even_of_none(calibrated(model if folded is None else folded, temperature))
+    exact, rounded = forms(model, temperature)
+    table = features()
+    return _even_of_none(
+        Network(
+            lambda images: tf.cond(table.lookup(tf.constant(AMX)), lambda: rounded(images), lambda: exact(images)),
+            table,
+        )
+    )
+
+
+def forms(model: keras.Model, temperature: float = 1.0) -> tuple[Network, Network]:
+    """A folded network in float32 and in bfloat16, both of the same variables; UserError if it cannot be folded."""
+    folded, half = fold(model, FLOAT32), fold(model, BFLOAT16)
+    if folded is None or half is None:
         raise UserError(f"{model.name} has layers that cannot be folded, and is served in {FLOAT32} alone")
-    return _even_of_none(calibrated(model if folded is None else folded, temperature))
+
+    def rounded(images: tf.Tensor) -> tf.Tensor:
+        # Rounded at each call, a tenth of the time that 1,000 images take: kept in both forms, they would take half as
+        # much space again.
+        pairs = zip(folded.trainable_variables, half.trainable_variables, strict=True)
+        weights = [tf.cast(exact.value, like.dtype) for exact, like in pairs]
+        scores, _ = half.stateless_call(weights, [], images, training=False)
+        return to_probabilities(scores, temperature)
+
+    return calibrated(folded, temperature), Network(rounded)
 
 
 def _even_of_none(network: Network) -> Network:
     """A network that also takes no images: oneDNN's convolutions give those a wrong shape (TensorFlow 2.21)."""
-    return lambda images: tf.cond(
-        tf.size(images) > 0, lambda: network(images), lambda: tf.zeros([0, CLASSES], tf.float32)
+    return replace(
+        network,
+        answer=lambda images: tf.cond(
+            tf.size(images) > 0, lambda: network(images), lambda: tf.zeros([0, CLASSES], tf.float32)
+        ),
     )

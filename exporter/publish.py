@@ -18,12 +18,13 @@ import tensorflow as tf
 
 from exporter.command import UserError
 from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, load, served
+from exporter.network import BFLOAT16, FLOAT32, TOLERANCE, Network, calibrated, forms, load, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
-from exporter.verify import Reference
+from exporter.verify import DifferenceError, Reference, compare
 from exporter.warmup import write_warmup
 
 _STAGING_PREFIX = ".staging-"
+_REFUSED = "not published, the SavedModel does not answer as the Keras model"
 
 
 def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FLOAT32) -> Path:
@@ -33,7 +34,7 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
         run: holds `model.keras`, `metrics.json` with the temperature, and `warmup/*.png`, 28x28 grey.
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
-        dtype: what weights and products are served in, float32 or bfloat16.
+        dtype: what products are served in, float32, or bfloat16 where the processor has AMX.
 
     Returns:
         The version's folder.
@@ -45,6 +46,10 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
     model, temperature = load(run), _load_temperature(run)
     images = _load_images(run)
     reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
+    if dtype == BFLOAT16:
+        # The verification sees one of them, the one for this processor.
+        for name, form in zip((FLOAT32, BFLOAT16), forms(model, temperature), strict=True):
+            _check_form(form, name, reference)
     return publish_network(served(model, temperature, dtype), images, reference, to, on_step)
 
 
@@ -103,6 +108,15 @@ def _load_images(run: Path) -> list[bytes]:
     return images
 
 
+def _check_form(form: Network, name: str, reference: Reference) -> None:
+    outputs = pixels_signature(form)(tf.constant(reference.pixels))
+    found = {alias: tensor.numpy() for alias, tensor in outputs.items()}
+    try:
+        compare(found, reference.pixel_probabilities, TOLERANCE[name], f"computed in {name}")
+    except DifferenceError as difference:
+        raise UserError(f"{_REFUSED}: {difference}") from None
+
+
 def _verify_in_fresh_process(candidate: Path, reference: Reference, path: Path) -> None:
     reference.save(path)
     # -P: a folder of the user's called exporter must not be imported instead.
@@ -110,7 +124,7 @@ def _verify_in_fresh_process(candidate: Path, reference: Reference, path: Path) 
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         reason = (result.stdout.strip() or result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1]
-        raise UserError(f"not published, the SavedModel does not answer as the Keras model: {reason}")
+        raise UserError(f"{_REFUSED}: {reason}")
 
 
 def _sync(folder: Path) -> None:

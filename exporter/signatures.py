@@ -71,6 +71,8 @@ def write_saved_model(network: Network, folder: Path) -> None:
     variables.
     """
     archive = keras.export.ExportArchive()
+    if network.table is not None:
+        archive.track(network.table)
     archive.add_endpoint(
         name=SIGNATURE,
         fn=image_signature(network),

@@ -101,16 +101,19 @@ def verify(folder: Path, reference: Reference) -> None:
 
 def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array, tolerance: float) -> None:
     """All inputs in one batch, then the first few one by one, then none."""
-    _compare_batch(
-        predict(signature, name, inputs), expected, tolerance, f"signature {signature}, batch of {len(inputs)}"
-    )
+    compare(predict(signature, name, inputs), expected, tolerance, f"signature {signature}, batch of {len(inputs)}")
     for index in range(min(3, len(inputs))):
         outputs = predict(signature, name, inputs[index : index + 1])
-        _compare_batch(outputs, expected[index : index + 1], tolerance, f"signature {signature}, image {index} alone")
-    _compare_batch(predict(signature, name, inputs[:0]), expected[:0], tolerance, f"signature {signature}, batch of 0")
+        compare(outputs, expected[index : index + 1], tolerance, f"signature {signature}, image {index} alone")
+    compare(predict(signature, name, inputs[:0]), expected[:0], tolerance, f"signature {signature}, batch of 0")
 
 
-def _compare_batch(outputs: dict[str, Array], expected: Array, tolerance: float, where: str) -> None:
+def compare(outputs: dict[str, Array], expected: Array, tolerance: float, where: str) -> None:
+    """Compare a signature's outputs for a batch with the probabilities, float32 [n, 10], that are expected.
+
+    Raises:
+        DifferenceError: beginning with `where`, naming the image and the number.
+    """
     if set(outputs) != set(OUTPUTS):
         raise DifferenceError(f"{where}: outputs are {sorted(outputs)}, not {sorted(OUTPUTS)}")
     found = outputs[PROBABILITIES]
@@ -148,7 +151,7 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
             raise DifferenceError(f"signature {SIGNATURE}, broken images: {ERROR} is {errors}, not {expected}")
         if any(outputs[DIGIT][:3] != NO_DIGIT) or outputs[CONFIDENCE][:3].any() or outputs[PROBABILITIES][:3].any():
             raise DifferenceError(f"signature {SIGNATURE}, broken images: they carry an answer beside their error")
-    _compare_batch(
+    compare(
         {name: value[3:] for name, value in outputs.items()},
         reference.image_probabilities[:1],
         reference.tolerance,

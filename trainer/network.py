@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from exporter.contract import CLASSES, SIDE
 from exporter.probabilities import to_probabilities
+from exporter.processor import AMX
 from trainer.recipes import Recipe
 
 _PREDICT_BATCH = 1000
@@ -34,12 +35,11 @@ def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 numbers itself: without, they cost several times as much as float32."""
+    """Whether the processor multiplies bfloat16 matrices itself; without, they take longer than float32."""
     try:
-        flags = _PROCESSOR.read_text(encoding="utf-8")
+        return AMX in _PROCESSOR.read_text(encoding="utf-8")
     except OSError:  # not Linux
         return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def _layers(recipe: Recipe, dtype: str) -> keras.Sequential:

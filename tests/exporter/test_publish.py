@@ -238,3 +238,17 @@ def test_recipes_that_are_not_softmax_are_published_too(tmp_path: Path) -> None:
     outputs = tf.saved_model.load(str(version)).signatures["pixels"](pixels=tf.constant(pixels))
     scores = model.predict(pixels / 255.0, verbose=0)
     np.testing.assert_allclose(outputs["probabilities"], scores / scores.sum(1, keepdims=True), atol=1e-6)
+
+
+def test_too_coarse_a_network_is_not_published_in_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder: Path
+) -> None:
+    """Exporting on a processor without it finds that, too: the version may be loaded on one that has it."""
+    from exporter.network import BFLOAT16, TOLERANCE  # noqa: PLC0415 - imports TensorFlow
+    from exporter.publish import publish  # noqa: PLC0415 - the same
+
+    monkeypatch.setattr("exporter.processor._PROCESSOR", str(tmp_path / "none"))
+    monkeypatch.setitem(TOLERANCE, BFLOAT16, 1e-6)
+    with pytest.raises(UserError, match=r"not published, .*: computed in bfloat16: .*Keras says"):
+        publish(run_folder, tmp_path / "models", lambda _: None, dtype=BFLOAT16)
+    assert not (tmp_path / "models").exists()
