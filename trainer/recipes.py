@@ -57,6 +57,16 @@ class Convolution:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restart:
+    """A second rise and fall of the learning rate, a warm restart (Loshchilov and Hutter 2017)."""
+
+    epoch: int
+    """How many epochs are done then."""
+    learning_rate: float
+    """The highest one from there."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distillation:
     """What a network learns instead of labels: the mean of its teachers' answers (`distill.py`)."""
 
@@ -99,6 +109,8 @@ class Recipe:
     """The highest one, and the only one without `cosine`."""
     cosine: bool = False
     """Whether the learning rate rises over the first twentieth of all steps, then falls to 0 along a cosine."""
+    restart: Restart | None = None
+    """Whether it does so once more."""
     weight_decay: float = 0.0
     """Share of the weights that is taken off them at each step, times the learning rate (AdamW)."""
     bfloat16: bool = False
@@ -202,9 +214,10 @@ RECIPES = {
             convolutions=(),
             hidden=(1024, 1024, 1024),
             batch_norm=True,
-            epochs=320,
+            epochs=640,
             batch=1024,
             learning_rate=0.004,
+            restart=Restart(epoch=320, learning_rate=0.008),
             distillation=Distillation(teacher="cnn", seeds=(0, 1, 2, 3), copies=80, softness=2.0),
         ),
     )
