@@ -24,7 +24,14 @@ from trainer.recipes import Augmentation, Distillation, Recipe, find
 TURNED = Augmentation(rotation=10, shift=1)
 SETTINGS = Distillation(teacher="dense-128-32", seeds=(0,), copies=3, softness=2.0)
 STUDENT = dataclasses.replace(
-    find("champion"), hidden=(128, 128), epochs=60, batch=64, validation=0.2, non_digits=0.0, distillation=SETTINGS
+    find("champion"),
+    hidden=(128, 128),
+    epochs=60,
+    batch=64,
+    restart=None,
+    validation=0.2,
+    non_digits=0.0,
+    distillation=SETTINGS,
 )
 
 

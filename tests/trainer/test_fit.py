@@ -15,7 +15,7 @@ from trainer.datasets import Dataset
 from trainer.fit import Material, fit, split
 from trainer.network import build
 from trainer.nondigits import NonDigits
-from trainer.recipes import RECIPES, Recipe, find
+from trainer.recipes import RECIPES, Recipe, Restart, find
 
 
 def material(dataset: Dataset, recipe: Recipe) -> Material:
@@ -40,7 +40,8 @@ def test_every_recipe_learns(dataset: Dataset, recipe: Recipe, quiet: Console) -
 
     One with teachers is fitted to the labels here; what it learns from them is tested on its own.
     """
-    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 5), batch=min(recipe.batch, 100), distillation=None)
+    few = {"epochs": min(recipe.epochs, 5), "batch": min(recipe.batch, 100), "restart": None, "distillation": None}
+    recipe = dataclasses.replace(recipe, **few)
     _, history = run(dataset, recipe, seed=0, console=quiet)
     names = ["loss", "accuracy"] + (["val_loss", "val_accuracy"] if recipe.validation else [])
     assert list(history) == names
@@ -74,6 +75,25 @@ def test_learning_rate_rises_and_falls(dataset: Dataset, quiet: Console) -> None
         rates.append(float(model.optimizer.learning_rate))
     highest = recipe.learning_rate
     np.testing.assert_allclose(rates, [0, 0, highest / 2, highest, highest / 2], atol=1e-6)
+
+
+def test_learning_rate_rises_again(dataset: Dataset, quiet: Console) -> None:
+    """With a restart it falls to 0 before, rises to another height within a twentieth of what is left, and falls."""
+    recipe = dataclasses.replace(
+        find("dense-1024-1024-1024"),
+        hidden=(10,),
+        epochs=6,
+        batch=60,
+        augmentation=None,
+        restart=Restart(epoch=2, learning_rate=0.01),
+    )
+    model, _ = run(dataset, recipe, seed=0, console=quiet)
+    assert int(model.optimizer.iterations) == 60
+    rates = [float(model.optimizer.learning_rate)]
+    for step in (1, 20, 21, 22, 41):
+        model.optimizer.iterations.assign(step)
+        rates.append(float(model.optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0, recipe.learning_rate, 0, 0.005, 0.01, 0.005], atol=1e-6)
 
 
 def test_distorts_training_images_alone(dataset: Dataset, quiet: Console) -> None:
