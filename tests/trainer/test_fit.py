@@ -40,8 +40,8 @@ def test_every_recipe_learns(dataset: Dataset, recipe: Recipe, quiet: Console) -
 
     One with teachers is fitted to the labels here; what it learns from them is tested on its own.
     """
-    few = {"epochs": min(recipe.epochs, 5), "batch": min(recipe.batch, 100), "restart": None, "distillation": None}
-    recipe = dataclasses.replace(recipe, **few)
+    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 5), restart=None, distillation=None)
+    recipe = dataclasses.replace(recipe, batch=min(recipe.batch, 100))
     _, history = run(dataset, recipe, seed=0, console=quiet)
     names = ["loss", "accuracy"] + (["val_loss", "val_accuracy"] if recipe.validation else [])
     assert list(history) == names
