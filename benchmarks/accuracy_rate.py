@@ -39,12 +39,12 @@ from benchmarks.evaluate import markdown  # noqa: E402 - as above
 from benchmarks.nondigits import encode  # noqa: E402 - as above
 from exporter.contract import IMAGE_BYTES, RUN_METRICS, SIGNATURE  # noqa: E402 - as above
 from exporter.network import BFLOAT16, FLOAT32  # noqa: E402 - as above
+from exporter.processor import AMX, has  # noqa: E402 - as above
 from exporter.publish import publish  # noqa: E402 - as above
 from trainer.datasets import load  # noqa: E402 - as above
 
 BATCH, THREADS = 512, 2
 DTYPES = (FLOAT32, BFLOAT16)
-CPU_INFO = Path("/proc/cpuinfo")
 _DPI = 150
 _INK, _FAINT, _LINE, _BLUE, _ORANGE = "#222222", "#666666", "#a9b4c0", "#1f5fa8", "#d9730d"
 _LABEL_STEP = 1.2  # at least this factor of mistakes between two labels
@@ -203,8 +203,7 @@ def label_heights(networks: list[Network]) -> list[float]:
 
 def processor() -> str:
     """What of this machine matters here."""
-    flags = CPU_INFO.read_text(encoding="utf-8") if CPU_INFO.is_file() else ""
-    return f"{os.cpu_count()} cores, {'with' if 'amx_bf16' in flags else 'without'} AMX; {THREADS} threads of {BATCH}."
+    return f"{os.cpu_count()} cores, {'with' if has(AMX) else 'without'} AMX; {THREADS} threads of {BATCH}."
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What stands behind both signatures: from images in MNIST's form to calibrated probabilities."""
 
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import keras
@@ -26,6 +26,8 @@ class Network:
     answer: Callable[[tf.Tensor], tf.Tensor]
     table: tf.lookup.StaticHashTable | None = None
     """What it looks up; a SavedModel has to be told of it."""
+    forms: Mapping[str, "Network"] = field(default_factory=dict)
+    """Those that the processor chooses among where it is loaded, by what their products are in."""
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """From float32 [n, 28, 28], 0 to 1, to probabilities, float32 [n, 10]."""
@@ -62,18 +64,17 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
     if dtype == FLOAT32:
         folded = fold(model, FLOAT32)
         return _even_of_none(calibrated(model if folded is None else folded, temperature))
-    exact, rounded = forms(model, temperature)
+    exact, rounded = _forms(model, temperature)
     table = features()
-    return _even_of_none(
-        Network(
-            lambda images: tf.cond(table.lookup(tf.constant(AMX)), lambda: rounded(images), lambda: exact(images)),
-            table,
-        )
-    )
+
+    def chosen(images: tf.Tensor) -> tf.Tensor:
+        return tf.cond(table.lookup(tf.constant(AMX)), lambda: rounded(images), lambda: exact(images))
+
+    return _even_of_none(Network(chosen, table, {FLOAT32: exact, BFLOAT16: rounded}))
 
 
-def forms(model: keras.Model, temperature: float = 1.0) -> tuple[Network, Network]:
-    """A folded network in float32 and in bfloat16, both of the same variables; UserError if it cannot be folded."""
+def _forms(model: keras.Model, temperature: float) -> tuple[Network, Network]:
+    """A folded network in float32 and in bfloat16, both of the same variables."""
     folded, half = fold(model, FLOAT32), fold(model, BFLOAT16)
     if folded is None or half is None:
         raise UserError(f"{model.name} has layers that cannot be folded, and is served in {FLOAT32} alone")

@@ -11,7 +11,7 @@ _PROCESSOR = "/proc/cpuinfo"
 
 
 def features() -> tf.lookup.StaticHashTable:
-    """Whether the processor has a feature, as Linux names it, bool by string; known are those above."""
+    """What `has` says where the model is loaded, bool by string; known are those above."""
     return tf.lookup.StaticHashTable(_Initialiser(), default_value=False)
 
 
@@ -23,10 +23,11 @@ class _Initialiser(tf.lookup.KeyValueTensorInitializer):  # type: ignore[misc] #
 
     def initialize(self, table: Any) -> tf.Operation:  # noqa: ANN401 - the same
         """Called by every loader, before the first request."""
-        return tf.raw_ops.LookupTableImportV2(table_handle=table.resource_handle, keys=[AMX], values=[_has(AMX)])
+        return tf.raw_ops.LookupTableImportV2(table_handle=table.resource_handle, keys=[AMX], values=[has(AMX)])
 
 
-def _has(feature: str) -> tf.Tensor:
+def has(feature: str) -> tf.Tensor:
+    """Whether this processor has a feature, as Linux names it, bool; in a graph, the one that runs it."""
     # None, and so no feature, where the system is not Linux. As lines: such a file has no size before it is read.
     lines = tf.data.TextLineDataset(tf.io.matching_files(_PROCESSOR))
     flags = lines.filter(lambda line: tf.strings.regex_full_match(line, r"flags\s*:.*")).take(1)

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from exporter.command import UserError
 from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network import BFLOAT16, FLOAT32, TOLERANCE, Network, calibrated, forms, load, served
+from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, load, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import DifferenceError, Reference, compare
 from exporter.warmup import write_warmup
@@ -46,11 +46,11 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
     model, temperature = load(run), _load_temperature(run)
     images = _load_images(run)
     reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
-    if dtype == BFLOAT16:
+    network = served(model, temperature, dtype)
+    for name, form in network.forms.items():
         # The verification sees one of them, the one for this processor.
-        for name, form in zip((FLOAT32, BFLOAT16), forms(model, temperature), strict=True):
-            _check_form(form, name, reference)
-    return publish_network(served(model, temperature, dtype), images, reference, to, on_step)
+        _check_form(form, name, reference)
+    return publish_network(network, images, reference, to, on_step)
 
 
 def publish_network(

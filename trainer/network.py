@@ -1,23 +1,20 @@
 """From a recipe to a compiled Keras network, and the probabilities that a fitted one gives."""
 
-from pathlib import Path
-
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import CLASSES, SIDE
 from exporter.probabilities import to_probabilities
-from exporter.processor import AMX
+from exporter.processor import AMX, has
 from trainer.recipes import Recipe
 
 _PREDICT_BATCH = 1000
-_PROCESSOR = Path("/proc/cpuinfo")
 
 
 def build(recipe: Recipe) -> keras.Model:
     """Build and compile the network of a recipe: float32 [n, 28, 28] in 0 to 1 to scores, float32 [n, 10]."""
-    model = _layers(recipe, "mixed_bfloat16" if recipe.bfloat16 and has_bfloat16() else "float32")
+    model = _layers(recipe, "mixed_bfloat16" if recipe.bfloat16 and has(AMX) else "float32")
     model.compile(
         optimizer=_optimizer(recipe),
         loss=recipe.loss,
@@ -32,14 +29,6 @@ def in_float32(model: keras.Model, recipe: Recipe) -> keras.Model:
     exact = _layers(recipe, "float32")
     exact.set_weights(model.get_weights())
     return exact
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 matrices itself; without, they take longer than float32."""
-    try:
-        return AMX in _PROCESSOR.read_text(encoding="utf-8")
-    except OSError:  # not Linux
-        return False
 
 
 def _layers(recipe: Recipe, dtype: str) -> keras.Sequential:

@@ -16,9 +16,9 @@ from exporter.command import UserError
 from exporter.contract import CLASSES
 from exporter.fold import fold
 from exporter.network import BFLOAT16, FLOAT32, load
+from exporter.processor import AMX, has
 from trainer.batches import DistortedBatches
 from trainer.distill import Lessons, teach
-from trainer.network import has_bfloat16
 from trainer.nondigits import NonDigits
 from trainer.recipes import Augmentation, Distillation
 from trainer.runs import METRICS, MODEL
@@ -119,5 +119,5 @@ def _read(student: str, settings: Distillation, run: Path, *, fitted: int) -> ke
         )
     model = load(run)
     # In a fifth of the time: convolutions wait for memory, and batch normalisation goes over all of it again.
-    folded = fold(model, BFLOAT16 if has_bfloat16() else FLOAT32)
+    folded = fold(model, BFLOAT16 if has(AMX) else FLOAT32)
     return model if folded is None else folded

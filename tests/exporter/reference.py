@@ -7,7 +7,6 @@ is rounded, pictures need no canvas. From the exporter come constants alone, tho
 import io
 from collections.abc import Callable
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,7 @@ from exporter.contract import SIDE
 from exporter.decode import MAX_SIDE
 from exporter.halve import LARGE
 from exporter.overview import SIZE
-
-Numbers = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from tests.exporter.reference_cells import Mask, Numbers, border, cell_of_pixel, to_cells, to_pixels, upper_median
 
 # What the graph writes where it is used, without a name.
 _STRONGEST = 0.6  # of the maximum: the strongest ink
@@ -68,49 +65,6 @@ def _halve(pixels: Numbers) -> Numbers:
     return pixels
 
 
-# ---- The overview's cells.
-
-
-def _to_cells(pixels: Numbers) -> Numbers:
-    """Mean of what lies in each of SIZE x SIZE equal parts of a picture, pixels cut in pieces where need be."""
-    for axis in (0, 1):
-        length = pixels.shape[axis]
-        edges = np.linspace(0, length, SIZE + 1)
-
-        def means(line: Numbers, length: int = length, edges: Numbers = edges) -> Numbers:
-            up_to = np.concatenate([[0.0], np.cumsum(line)])
-            sums: Numbers = np.diff(np.interp(edges, np.arange(length + 1), up_to))
-            return sums * SIZE / length
-
-        pixels = np.apply_along_axis(means, axis, pixels)
-    return pixels
-
-
-def _to_pixels(cells: Numbers, shape: tuple[int, ...]) -> Numbers:
-    """Values at the pixels of a picture, on straight lines between the middles of cells."""
-    middles = np.arange(SIZE) + 0.5
-    for axis in (0, 1):
-        where = (np.arange(shape[axis]) + 0.5) * SIZE / shape[axis]
-        cells = np.apply_along_axis(lambda line, where=where: np.interp(where, middles, line), axis, cells)
-    return cells
-
-
-def _cell_of_pixel(length: int) -> npt.NDArray[np.intp]:
-    """The cell in which the middle of each pixel lies."""
-    return (2 * np.arange(length) + 1) * SIZE // (2 * length)
-
-
-def _border(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What lies along the four edges; corners twice."""
-    return np.concatenate([cells[0], cells[-1], cells[:, 0], cells[:, -1]])
-
-
-def _upper_median(values: Numbers) -> Numbers:
-    """The middle value along the first axis; of an even number of values, the larger of the middle two."""
-    median: Numbers = np.sort(values, axis=0)[len(values) // 2]
-    return median
-
-
 # ---- Colours and transparency.
 
 
@@ -118,8 +72,8 @@ def _to_level(rgba: Numbers) -> Numbers:
     """One number for each pixel, [h, w]: how far along the way from the paper's colour to the ink's."""
     rgb, alpha = rgba[..., :3], rgba[..., 3:] / 255
     whole = rgb * alpha + _behind(rgb, alpha[..., 0]) * (1 - alpha)
-    cells = np.stack([_to_cells(whole[..., channel]) for channel in range(3)], axis=2)
-    difference = (cells - _upper_median(_border(cells))).reshape(-1, 3)
+    cells = np.stack([to_cells(whole[..., channel]) for channel in range(3)], axis=2)
+    difference = (cells - upper_median(border(cells))).reshape(-1, 3)
     difference *= np.linalg.norm(difference, axis=1, keepdims=True)  # strong ones count more
     luminance = np.asarray(colour._LUMA, float)
     scatter = difference.T @ difference
@@ -192,9 +146,9 @@ def _long_way(level: Numbers) -> Numbers | None:
     if peak <= (normalise._LEAST_EVEN if is_even else normalise._LEAST_UNEVEN):
         return None
     share = normalise._STRONG_EVEN if is_even else normalise._STRONG_UNEVEN
-    strong_cells = _to_cells((stands_out > share * peak).astype(float))
+    strong_cells = to_cells((stands_out > share * peak).astype(float))
     rows, columns = _locate(strong_cells)
-    window = rows[_cell_of_pixel(level.shape[0])][:, None] & columns[_cell_of_pixel(level.shape[1])]
+    window = rows[cell_of_pixel(level.shape[0])][:, None] & columns[cell_of_pixel(level.shape[1])]
 
     ink = stands_out * window
     low = min(normalise._NOISE * _noise(cells, strong_cells), normalise._MOST_NOISE * _strength(ink))
@@ -226,7 +180,7 @@ def _opened(values: Numbers, side: int) -> Numbers:
 
 def _off_paper(level: Numbers) -> tuple[Numbers, bool]:
     """How far each pixel stands out from the paper, at least 0, and whether the paper is even."""
-    cells = _to_cells(level)
+    cells = to_cells(level)
     is_bright, contrast = _split(cells)
     bright_paper = paper._VOTES.reshape(SIZE, SIZE)[is_bright].sum() > 0.5
     of_paper = cells[is_bright == bright_paper]
@@ -245,7 +199,7 @@ def _has_shadow(stands_out: Numbers, contrast: float, shape: tuple[int, ...]) ->
     if max(shape) < paper._LARGE or max(shape) > 2 * min(shape):
         return False
     wide = _opened(stands_out, paper._SHADOW_WINDOW) > paper._SHADOW * contrast
-    return bool(wide.mean() >= _SHADOW_AREA and _border(wide).mean() >= _SHADOW_REACH)
+    return bool(wide.mean() >= _SHADOW_AREA and border(wide).mean() >= _SHADOW_REACH)
 
 
 def _split(cells: Numbers) -> tuple[Mask, float]:
@@ -268,9 +222,9 @@ def _usual(values: Numbers) -> float:
 
 
 def _off_uneven_paper(level: Numbers) -> Numbers:
-    plane = _to_pixels(_plane(_to_cells(level)), level.shape)
+    plane = to_pixels(_plane(to_cells(level)), level.shape)
     deviation = level - plane
-    cells = _to_cells(level)
+    cells = to_cells(level)
     towards_white = _brighter(deviation)
     among_neighbours = _brighter(cells - _windows(cells, paper._NEAR, np.nanmean))
     is_dark = towards_white < 1 or (towards_white <= paper._MOST_LIGHT and among_neighbours < paper._CLEARLY)
@@ -279,12 +233,12 @@ def _off_uneven_paper(level: Numbers) -> Numbers:
         deviation = _windows(deviation, 3, np.nanmean)
         light = _opened(deviation, paper._LARGE_WINDOW)
     else:
-        light = _to_pixels(np.maximum(_opened(_to_cells(deviation), paper._WINDOW), 0), level.shape)
+        light = to_pixels(np.maximum(_opened(to_cells(deviation), paper._WINDOW), 0), level.shape)
     ink = np.maximum(deviation - light, 0)
     if is_dark:
         sheet = np.maximum(plane - light, 1)
         ink *= sheet.mean() / np.maximum(sheet, sheet.mean() / paper._DEEPEST_SHADOW)
-    rows, columns = (np.isin(_cell_of_pixel(length), np.arange(SIZE)[2:-2]) for length in level.shape)
+    rows, columns = (np.isin(cell_of_pixel(length), np.arange(SIZE)[2:-2]) for length in level.shape)
     inside = ink[np.ix_(rows, columns)].max(initial=0)
     return np.minimum(ink, inside) if inside >= paper._LEAST_INSIDE * ink.max() else ink
 
@@ -296,17 +250,17 @@ def _brighter(deviation: Numbers) -> float:
 
 def _plane(cells: Numbers) -> Numbers:
     """The level that a tilted and twisted plane has in each cell, when it is laid along the border without its ink."""
-    parts = _border(np.stack([cells, *np.indices(cells.shape)], axis=2)).reshape(4 * paper._SEGMENTS, -1, 3)
+    parts = border(np.stack([cells, *np.indices(cells.shape)], axis=2)).reshape(4 * paper._SEGMENTS, -1, 3)
     values = np.median(parts[..., 0], axis=1)
     y, x = parts[..., 1].mean(axis=1), parts[..., 2].mean(axis=1)
     at_border = np.stack([np.ones_like(y), y, x, y * x], axis=1)
 
-    middle = _upper_median(values)
+    middle = upper_median(values)
     pulled = middle + np.clip(values - middle, -_PULL, _PULL)
     for _ in range(paper._FIT_STEPS):
         fit = at_border @ np.linalg.lstsq(at_border, pulled)[0]
         rest = values - fit
-        limit = max(_LEAST_PULL, _MORE_PULL * float(_upper_median(np.abs(rest))))
+        limit = max(_LEAST_PULL, _MORE_PULL * float(upper_median(np.abs(rest))))
         pulled = fit + np.clip(rest, -limit, limit)
     mean, down, across, twist = np.linalg.lstsq(at_border, pulled)[0]
     y, x = np.indices(cells.shape)
@@ -316,7 +270,7 @@ def _plane(cells: Numbers) -> Numbers:
 
 def _off_frame(stands_out: Numbers) -> tuple[Numbers, Numbers]:
     """What stands out without what lies along whole sides, and what its cells hold then."""
-    cells = _to_cells(stands_out)
+    cells = to_cells(stands_out)
     rows, columns = _frame(cells), _frame(cells.T)
     rest = np.where(rows[:, None] | columns, 0, cells)
     touch = frame._TOUCH * rest.max()
@@ -327,7 +281,7 @@ def _off_frame(stands_out: Numbers) -> tuple[Numbers, Numbers]:
     if max(stands_out.shape) < frame._LARGE or rest.max() <= frame._REST * cells.max():
         return stands_out, cells
     of_rows, of_columns = (
-        chosen[_cell_of_pixel(length)] for chosen, length in zip((rows, columns), stands_out.shape, strict=True)
+        chosen[cell_of_pixel(length)] for chosen, length in zip((rows, columns), stands_out.shape, strict=True)
     )
     return np.where(of_rows[:, None] | of_columns, 0, stands_out), np.where(rows[:, None] | columns, 0, cells)
 
