@@ -183,10 +183,12 @@ def _show(progress: Progress, recipe: Recipe, *, batches: int) -> keras.callback
         epoch = index
 
     def end_batch(index: int, logs: Mapping[str, float]) -> None:
+        # Where Keras makes several steps at once the last one may lie beyond the epoch's end.
+        done = min(index + 1, batches)
         progress.update(
             task,
-            completed=epoch * batches + index + 1,
-            description=f"epoch {epoch + 1}/{recipe.epochs}, batch {index + 1}/{batches}",
+            completed=epoch * batches + done,
+            description=f"epoch {epoch + 1}/{recipe.epochs}, batch {done}/{batches}",
             figures=_figures(logs),
         )
 

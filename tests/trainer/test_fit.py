@@ -109,11 +109,24 @@ def test_distorts_training_images_alone(dataset: Dataset, quiet: Console) -> Non
     assert history["val_accuracy"][-1] == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize(("name", "batches"), [("dense-128-32", 15), ("dense-1024-1024-1024", 1)])
-def test_progress_on_a_terminal(dataset: Dataset, name: str, batches: int) -> None:
+def test_steps_at_once(dataset: Dataset, quiet: Console) -> None:
+    """How many steps Keras makes at once changes no weight, also where they do not divide an epoch's 6 steps."""
+    recipe = dataclasses.replace(find("champion"), hidden=(32,), epochs=3, batch=100, distillation=None, restart=None)
+    (one, history), *others = (
+        run(dataset, dataclasses.replace(recipe, steps_at_once=steps), seed=3, console=quiet) for steps in (1, 4, 16)
+    )
+    for other, same_history in others:
+        assert all(np.array_equal(a, b) for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+        assert same_history["loss"] == pytest.approx(history["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "batches", "steps"), [("dense-128-32", 15, 1), ("dense-128-32", 15, 4), ("dense-1024-1024-1024", 1, 1)]
+)
+def test_progress_on_a_terminal(dataset: Dataset, name: str, batches: int, steps: int) -> None:
     """On a terminal the epoch, the batch, the loss and the time left are shown, and each epoch leaves a line."""
     screen = io.StringIO()
-    recipe = dataclasses.replace(find(name), epochs=2, validation=0.2)
+    recipe = dataclasses.replace(find(name), epochs=2, validation=0.2, steps_at_once=steps)
     run(dataset, recipe, seed=0, console=Console(file=screen, force_terminal=True, width=150))
     shown = screen.getvalue()
     assert f"epoch 2/2, batch {batches}/{batches}" in shown
