@@ -147,7 +147,7 @@ def test_confidence_is_calibrated_by_the_runs_temperature(run_folder: Path, tmp_
     import tensorflow as tf  # noqa: PLC0415 - seconds
 
     answers = {}
-    for temperature in (None, 2.0):
+    for temperature in (None, 1.0, 2.0):
         run = tmp_path / f"run-{temperature}"
         shutil.copytree(run_folder, run)
         metrics = json.loads((run / "metrics.json").read_text())
@@ -165,7 +165,8 @@ def test_confidence_is_calibrated_by_the_runs_temperature(run_folder: Path, tmp_
             np.testing.assert_allclose(outputs["confidence"], outputs["probabilities"].numpy().max(axis=1))
         np.testing.assert_allclose(bare["probabilities"], served["probabilities"], atol=1e-4)
         answers[temperature] = bare["probabilities"].numpy()
-    cooler = np.sqrt(answers[None])
+    np.testing.assert_allclose(answers[None], answers[1.0])
+    cooler = np.sqrt(answers[1.0])
     np.testing.assert_allclose(answers[2.0], cooler / cooler.sum(axis=1, keepdims=True), atol=1e-5)
 
 
