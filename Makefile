@@ -22,6 +22,7 @@ check: .venv/dev.installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # The long versions of the hardest tests: dozens of kills, a million files, a server under load for ten minutes.
 soak: .venv/dev.installed
@@ -35,7 +36,7 @@ evaluate: .venv/train.installed
 
 # The messages of our own, after a change of a .proto file.
 protos: .venv/dev.installed
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. batch/wire.proto serving/config.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. batch/client/wire.proto serving/config.proto
 
 # An extra of the distribution, installed once: .venv/EXTRA.installed
 .venv/%.installed: pyproject.toml constraints.txt | .venv/bin/python

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from batch.terminal import notify, progress
-from batch.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
-from batch.window import DEFAULT_IN_FLIGHT
+from batch.client.window import DEFAULT_IN_FLIGHT
+from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.terminal.progress import notify, progress
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from batch.accuracy import Tally
+    from batch.accuracy.tally import Tally
     from batch.engine import Listener
     from batch.job import Job
     from batch.summary import Summary
@@ -222,11 +222,11 @@ def predict(
     Exit codes: 0 every image answered; 1 finished, some rows carry errors; 2 wrong usage, or nothing to do;
     3 could not finish; 130 interrupted. After 3 and 130 the same command goes on where it stopped.
     """
+    from batch.client.security import read_security
+    from batch.client.tensors import Target
     from batch.job import Job
-    from batch.output import STANDARD_OUTPUT, Form
-    from batch.security import read_security
     from batch.summary import ErrorLimit
-    from batch.tensors import Target
+    from batch.table.output import STANDARD_OUTPUT, Form
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -258,8 +258,8 @@ def predict(
 def _check(job: "Job") -> None:
     from rich.console import Console
 
-    from batch.display import print_notice
     from batch.job import check_server
+    from batch.terminal.display import print_notice
 
     try:
         text = check_server(job, notify)
@@ -269,12 +269,12 @@ def _check(job: "Job") -> None:
 
 
 def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
-    from batch.accuracy import Tally
-    from batch.endpoint import ServerError
+    from batch.accuracy.tally import Tally
+    from batch.accuracy.truth import check_truth, read_truth
+    from batch.client.endpoint import ServerError
+    from batch.files.paths import PathList
     from batch.job import run_job
-    from batch.output import STANDARD_OUTPUT
-    from batch.paths import PathList
-    from batch.truth import check_truth, read_truth
+    from batch.table.output import STANDARD_OUTPUT
 
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
@@ -314,9 +314,9 @@ def _conclude(
 ) -> None:
     from rich.console import Console
 
-    from batch.display import print_accuracy, print_notice, print_summary
-    from batch.output import STANDARD_OUTPUT
     from batch.summary import write_summary
+    from batch.table.output import STANDARD_OUTPUT
+    from batch.terminal.display import print_accuracy, print_notice, print_summary
 
     # A table on standard output is not to be mixed with words.
     terminal = Console(stderr=job.out == STANDARD_OUTPUT)
@@ -348,13 +348,13 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     if truth is None:
         raise UserError("--report needs --truth: which answers are mistakes is known only where the digits are")
     require_extra("train", "matplotlib", "PIL", "numpy")
-    from batch.report import prepare
+    from batch.accuracy.report import prepare
 
     prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT], job.out)
 
 
 def _write_report(folder: Path, tally: "Tally", out: Path) -> str:
-    from batch.report import write
+    from batch.accuracy.report import write
 
     try:
         return write(folder, tally)

@@ -15,15 +15,15 @@ from typing import Protocol
 
 import grpc
 
-from batch import wire_pb2 as wire
-from batch.answers import Answer, fault, read_answers
-from batch.endpoint import Endpoint, Offer, Replica, ServerError, refusal
-from batch.journal import Journal
-from batch.probe import probe
+from batch.client import wire_pb2 as wire
+from batch.client.answers import Answer, fault, read_answers
+from batch.client.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.client.probe import probe
+from batch.client.tensors import AnswerError, Target, predict_request
+from batch.client.window import Window
+from batch.files.walk import File
 from batch.summary import ErrorLimit, Summary
-from batch.tensors import AnswerError, Target, predict_request
-from batch.walk import File
-from batch.window import Window
+from batch.table.journal import Journal
 from exporter.contract import MAX_FILE_BYTES, REFUSED, TOO_LARGE, UNREADABLE
 
 _RETRYABLE = frozenset(

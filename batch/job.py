@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batch.endpoint import Endpoint, Offer, ServerError
+from batch.client.endpoint import Endpoint, Offer, ServerError
+from batch.client.security import Security
+from batch.client.server import find_server
+from batch.client.tensors import Target
+from batch.client.window import DEFAULT_IN_FLIGHT, Window
 from batch.engine import Engine, Listener, Policy, VersionSwappedError
-from batch.journal import Journal, journal_of
-from batch.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
-from batch.security import Security
-from batch.server import find_server
+from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.summary import ErrorLimit, Summary
-from batch.tensors import Target
-from batch.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
-from batch.window import DEFAULT_IN_FLIGHT, Window
+from batch.table.journal import Journal, journal_of
+from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
 

@@ -5,8 +5,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch.answers import Answer
-from batch.walk import Skipped
+from batch.client.answers import Answer
+from batch.files.walk import Skipped
 from exporter.command import UserError
 
 _FEWEST = 100  # rows before a share of errors says anything

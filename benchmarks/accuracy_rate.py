@@ -38,10 +38,10 @@ import tensorflow as tf  # noqa: E402 - after TensorFlow's chatter is closed off
 from benchmarks.evaluate import markdown  # noqa: E402 - as above
 from benchmarks.nondigits import encode  # noqa: E402 - as above
 from exporter.contract import IMAGE_BYTES, RUN_METRICS, SIGNATURE  # noqa: E402 - as above
-from exporter.network import BFLOAT16, FLOAT32  # noqa: E402 - as above
-from exporter.processor import AMX, has  # noqa: E402 - as above
+from exporter.network.processor import AMX, has  # noqa: E402 - as above
+from exporter.network.served import BFLOAT16, FLOAT32  # noqa: E402 - as above
 from exporter.publish import publish  # noqa: E402 - as above
-from trainer.datasets import load  # noqa: E402 - as above
+from trainer.data.datasets import load  # noqa: E402 - as above
 
 BATCH, THREADS = 512, 2
 DTYPES = (FLOAT32, BFLOAT16)

@@ -39,16 +39,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from batch.accuracy import Score
-from batch.thumbnail import thumbnail
+from batch.accuracy.tally import Score
+from batch.accuracy.thumbnail import thumbnail
 from benchmarks.evaluation_sets import EvaluationSet, Pixels, load_sets
 from benchmarks.versions import find_versions
 from exporter.command import UserError, quiet_tensorflow, run
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME, PIXELS, PIXELS_SIGNATURE, SIGNATURE
-from trainer.calibrate import Reliability, reliability
-from trainer.figures import contact_sheet
+from exporter.figures import contact_sheet
+from trainer.evaluation.calibrate import Reliability, reliability
 from trainer.recipes import RECIPES, find
-from trainer.runs import usual_name
+from trainer.run_folder.runs import usual_name
 
 quiet_tensorflow()
 

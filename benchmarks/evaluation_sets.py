@@ -19,7 +19,7 @@ from PIL import Image
 
 from exporter.command import UserError
 from exporter.contract import SIDE
-from trainer.datasets import load
+from trainer.data.datasets import load
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,6 +1,6 @@
 """Pictures that are no digit, of kinds that no network is trained on: other typefaces, alphabets, hands and signs.
 
-`trainer/nondigits.py` draws what networks may be trained on. What stands here only measures.
+`trainer/data/nondigits.py` draws what networks may be trained on. What stands here only measures.
 """
 
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from trainer.draw import SIZE, Pixels, Points, draw_lines, put_side_by_side, smooth, write_text
-from trainer.nondigits import LETTERS, Draw
+from trainer.data.draw import SIZE, Pixels, Points, draw_lines, put_side_by_side, smooth, write_text
+from trainer.data.nondigits import LETTERS, Draw
 
 _FONTS = ("STIXGeneral", "STIXGeneralItalic", "STIXGeneralBol", "cmr10", "cmss10", "cmtt10", "cmti10", "cmb10")
 _GREEK = "αλμπφψωΔΛΞΠΦΨΩ"

@@ -6,7 +6,7 @@ DIR is laid out as `evaluation_sets.py` says. All pictures go to the served sign
 are no digit dark on light. AUROC is the chance that a digit gets a higher confidence than what is none, halves for
 ties; an error row has confidence 0. FPR95 is the share of non-digits with a confidence that 95 % of MNIST's test images
 reach (as Hendrycks, Mazeika and Dietterich 2019 have it). Kinds that networks may have been trained on
-(`trainer/nondigits.py`, with another seed) stand apart from those that none has seen (`nondigit_families.py`).
+(`trainer/data/nondigits.py`, with another seed) stand apart from those that none has seen (`nondigit_families.py`).
 """
 
 import argparse
@@ -27,9 +27,9 @@ from PIL import Image  # noqa: E402 - as above
 from benchmarks import nondigit_families  # noqa: E402 - as above
 from benchmarks.evaluate import SHIPPED, Answers, Network, Rows, markdown, newest  # noqa: E402 - as above
 from benchmarks.evaluation_sets import EvaluationSet, load_sets  # noqa: E402 - as above
-from trainer import nondigits  # noqa: E402 - as above
-from trainer.draw import Pixels  # noqa: E402 - as above
-from trainer.figures import contact_sheet  # noqa: E402 - as above
+from exporter.figures import contact_sheet  # noqa: E402 - as above
+from trainer.data import nondigits  # noqa: E402 - as above
+from trainer.data.draw import Pixels  # noqa: E402 - as above
 
 COUNT = 500  # pictures of each family
 SEED = 2024  # never a training's

@@ -34,9 +34,9 @@ from PIL import Image  # noqa: E402 - as above
 from rich.console import Console  # noqa: E402 - as above
 from rich.table import Table  # noqa: E402 - as above
 
-from exporter.network import calibrated  # noqa: E402 - as above
+from exporter.network.served import calibrated  # noqa: E402 - as above
 from exporter.signatures import image_signature  # noqa: E402 - as above
-from trainer.datasets import load  # noqa: E402 - as above
+from trainer.data.datasets import load  # noqa: E402 - as above
 
 BATCH = 512
 THREADS = 2

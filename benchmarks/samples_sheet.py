@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from trainer.figures import contact_sheet
+from exporter.figures import contact_sheet
 
 
 def main() -> None:

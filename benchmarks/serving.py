@@ -30,14 +30,14 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-from batch import wire_pb2 as wire
-from batch.tensors import Target, predict_request
+from batch.client import wire_pb2 as wire
+from batch.client.tensors import Target, predict_request
 from benchmarks.throughput_processes import built_in_server
 from benchmarks.versions import find_versions
 from exporter.command import quiet_tensorflow, run
 from exporter.contract import DIGIT, IMAGE_BYTES, MODEL_NAME, SIGNATURE
 from tests.support import write_png
-from trainer.datasets import load
+from trainer.data.datasets import load
 
 SERVING = Path(__file__).parents[1] / "serving"
 SHIPPED = SERVING / "models" / MODEL_NAME

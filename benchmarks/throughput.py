@@ -43,7 +43,7 @@ from benchmarks.throughput_ways import SCANS, WAYS, Task
 from benchmarks.versions import find_versions
 from exporter.command import UserError, run
 from exporter.contract import MODEL_NAME
-from trainer.datasets import load
+from trainer.data.datasets import load
 
 SHIPPED = Path(__file__).parents[1] / "serving" / "models" / MODEL_NAME
 SAME = 0.99

@@ -221,8 +221,8 @@ def asker(task: Task) -> Callable[[bytes], int]:
     """A function that asks for one image: a plain channel of gRPC, and digits-batch's own messages."""
     import grpc
 
-    from batch import wire_pb2 as wire
-    from batch.tensors import Target, numbers, predict_request
+    from batch.client import wire_pb2 as wire
+    from batch.client.tensors import Target, numbers, predict_request
     from exporter.contract import DIGIT, IMAGE_BYTES, SIGNATURE
 
     predict = grpc.insecure_channel(task.address).unary_unary(

@@ -17,7 +17,7 @@ COPY LICENSE README.md ./
 COPY batch batch
 COPY exporter exporter
 COPY trainer trainer
-# Without the shipped model, which only a server needs.
+# Without the server's rooms and the shipped model, which only a server needs.
 COPY serving/*.py serving/
 RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --no-deps .

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from exporter.command import UserError
 from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network import FLOAT32, TOLERANCE, Network, calibrated, load, served
+from exporter.network.served import FLOAT32, TOLERANCE, Network, calibrated, load, served
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import DifferenceError, Reference, compare
 from exporter.warmup import write_warmup

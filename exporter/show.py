@@ -8,13 +8,13 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from exporter.colour import to_level
 from exporter.command import UserError
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, SIGNATURE
-from exporter.decode import decode
-from exporter.normalise import examine
-from exporter.overview import Overview, pixels_inside
-from exporter.paper import background
+from exporter.picture.colour import to_level
+from exporter.picture.decode import decode
+from exporter.picture.normalise import examine
+from exporter.picture.overview import Overview, pixels_inside
+from exporter.picture.paper import background
 
 _TILE = 128
 _GAP = 8

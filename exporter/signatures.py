@@ -20,9 +20,9 @@ from exporter.contract import (
     SIDE,
     SIGNATURE,
 )
-from exporter.decode import decode, error_code, error_text
-from exporter.network import Network
-from exporter.normalise import normalise
+from exporter.network.served import Network
+from exporter.picture.decode import decode, error_code, error_text
+from exporter.picture.normalise import normalise
 
 Outputs = dict[str, tf.Tensor]
 

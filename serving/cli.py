@@ -9,8 +9,8 @@ import typer
 
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
-from serving import flags
-from serving.inert_flags import drop_inert_flags
+from serving.command import flags
+from serving.command.inert_flags import drop_inert_flags
 
 _SHIPPED_MODEL = Path(__file__).parent / "models" / MODEL_NAME
 # Each REST request that waits for its batch holds a thread.
@@ -79,11 +79,13 @@ def digits_serve(
     if monitoring_config_file and not rest_api_port:
         raise UserError("--monitoring_config_file: metrics are served on the REST port; give a --rest_api_port, too")
 
-    from serving.batching.parameters import read_batching_parameters  # imports protobuf, which --help does not need
-    from serving.monitoring import read_monitoring_config  # imports gRPC, the same
+    from serving.command.settings import Settings  # the same
+    from serving.grpc_api.tls import parse_channel_arguments, read_credentials  # the same
+    from serving.observability.monitoring import read_monitoring_config  # imports gRPC, the same
+    from serving.predict.batching.parameters import (
+        read_batching_parameters,  # imports protobuf, which --help does not need
+    )
     from serving.server import serve  # the same
-    from serving.settings import Settings  # the same
-    from serving.tls import parse_channel_arguments, read_credentials  # the same
 
     threads = 4 * (os.cpu_count() or 1)
 
@@ -138,6 +140,8 @@ def _normalise_flag(argument: str) -> str:
 
 def main() -> None:
     """Run digits-serve with the process's arguments."""
+    # Before grpc is imported: it would explain a port in use in four lines of its own, before ours.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     run("digits-serve", lambda: app(normalise_flags(drop_inert_flags(sys.argv[1:])), prog_name="digits-serve"))
 
 

@@ -4,21 +4,17 @@ import contextlib
 import os
 from pathlib import Path
 
-from exporter.command import UserError
-
-# Before grpc is imported: it would explain a port in use in four lines of its own, before ours.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
 import grpc
 
-from serving import log
-from serving.listen import add_tcp_port, add_unix_socket, listen_for_rest
-from serving.loop import LoopThread
-from serving.model_config import ModelConfig, read_model_config_file
-from serving.settings import Settings
+from exporter.command import UserError
+from serving.command.settings import Settings
+from serving.grpc_api.listen import add_tcp_port, add_unix_socket, listen_for_rest
+from serving.grpc_api.loop import LoopThread
+from serving.lifecycle.model_config import ModelConfig, read_model_config_file
+from serving.lifecycle.versions import check_base_path
+from serving.observability import log
 from serving.start import Start
 from serving.stop import STDIN_EOF, StopRequests
-from serving.versions import check_base_path
 
 _DRAIN_SECONDS = 30.0
 # Whoever would have read the answers is gone.

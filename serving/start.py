@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 import grpc
 
 from exporter.command import UserError, quiet_tensorflow
-from serving import log
-from serving.access_log import AccessLog
-from serving.loop import LoopThread
-from serving.model_config import ModelConfig
-from serving.observe import Observers, UnderWay
-from serving.settings import Settings
+from serving.command.settings import Settings
+from serving.grpc_api.loop import LoopThread
+from serving.lifecycle.model_config import ModelConfig
+from serving.observability import log
+from serving.observability.access_log import AccessLog
+from serving.observability.observe import Observers, UnderWay
 from serving.status import StatusError
 from serving.stop import StopRequests
 
 if TYPE_CHECKING:
-    from serving.config_watch import ConfigWatch
-    from serving.execute import Run
-    from serving.health import Health
-    from serving.metrics import Metrics
-    from serving.model import LoadOptions
-    from serving.models import Models
+    from serving.grpc_api.health import Health
+    from serving.lifecycle.config_watch import ConfigWatch
+    from serving.lifecycle.model import LoadOptions
+    from serving.lifecycle.models import Models
+    from serving.observability.metrics import Metrics
+    from serving.predict.execute import Run
+    from serving.predict.servable import Servable
     from serving.rest.server import RestServer
-    from serving.servable import Servable
 
 FAILED = "failure to start"
 # REST requests that may wait for a thread.
@@ -81,9 +81,9 @@ class Start(threading.Thread):
     def _run(self) -> None:
         quiet_tensorflow()
         # These import TensorFlow, which takes seconds.
-        from serving.health import Health  # noqa: PLC0415 - the same
-        from serving.metrics import Metrics  # noqa: PLC0415 - the same
-        from serving.models import Models  # noqa: PLC0415 - the same
+        from serving.grpc_api.health import Health  # noqa: PLC0415 - the same
+        from serving.lifecycle.models import Models  # noqa: PLC0415 - the same
+        from serving.observability.metrics import Metrics  # noqa: PLC0415 - the same
 
         settings = self._settings
         _set_parallelism(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
@@ -137,14 +137,14 @@ class Start(threading.Thread):
         await self._server.stop(_LOOK_SECONDS)
 
     async def _serve(self, models: "Models", run: "Run", observers: Observers) -> None:
-        from serving.answers import Answers  # noqa: PLC0415 - imports TensorFlow
-        from serving.services import add_services  # noqa: PLC0415 - the same
+        from serving.grpc_api.services import add_services  # noqa: PLC0415 - the same
+        from serving.predict.answers import Answers  # noqa: PLC0415 - imports TensorFlow
 
         add_services(self._server, models, run, Answers(), observers, self._under_way)
         await self._server.start()
 
     def _load_options(self) -> "LoadOptions":
-        from serving.model import LoadOptions  # noqa: PLC0415 - imports TensorFlow
+        from serving.lifecycle.model import LoadOptions  # noqa: PLC0415 - imports TensorFlow
 
         settings = self._settings
         return LoadOptions(
@@ -159,8 +159,8 @@ class Start(threading.Thread):
         )
 
     def _make_run(self) -> "Run":
-        from serving.batching.scheduler import BatchScheduler  # noqa: PLC0415 - imports TensorFlow
-        from serving.execute import RunAlone  # noqa: PLC0415 - the same
+        from serving.predict.batching.scheduler import BatchScheduler  # noqa: PLC0415 - imports TensorFlow
+        from serving.predict.execute import RunAlone  # noqa: PLC0415 - the same
 
         settings, metrics = self._settings, self._metrics
         alone = RunAlone(settings.grpc_max_threads, metrics.ran if metrics else lambda *_: None)
@@ -187,7 +187,7 @@ class Start(threading.Thread):
         )
 
     def _watch_config(self, models: "Models") -> None:
-        from serving.config_watch import ConfigWatch  # noqa: PLC0415 - imports TensorFlow
+        from serving.lifecycle.config_watch import ConfigWatch  # noqa: PLC0415 - imports TensorFlow
 
         path, seconds = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
         if path and seconds:

@@ -1,10 +1,12 @@
-"""PNGs that Pillow does not write, for every room's tests."""
+"""PNGs that Pillow does not write, and pictures read back, for every room's tests."""
 
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 Image = npt.NDArray[np.uint8]
 
@@ -86,3 +88,10 @@ def odd_pngs(digit: Image) -> dict[str, bytes]:
         "2000x3000 ink on transparency": write_png(np.concatenate([np.zeros_like(big)] * 3 + [255 - big], 2), colour=6),
     }
     return forms
+
+
+def pixels(path: Path) -> npt.NDArray[np.int64]:
+    """The pixels of a PNG, [h, w, 3], RGB."""
+    with PIL.Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"), np.int64)

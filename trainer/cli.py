@@ -13,7 +13,7 @@ from rich.table import Table
 
 from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
 from trainer.recipes import RECIPES, Recipe, find
-from trainer.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
+from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 

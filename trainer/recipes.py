@@ -1,4 +1,4 @@
-"""Recipes: each network and how it is fitted, as data. Imports nothing heavy; `network.py` builds them in Keras."""
+"""Recipes: each network and how it is fitted, as data. Imports nothing heavy; `fitting/network.py` builds them."""
 
 import difflib
 import itertools
@@ -68,7 +68,7 @@ class Restart:
 
 @dataclass(frozen=True, kw_only=True)
 class Distillation:
-    """What a network learns instead of labels: the mean of its teachers' answers (`distill.py`)."""
+    """What a network learns instead of labels: the mean of its teachers' answers (`fitting/distill.py`)."""
 
     teacher: str
     """Recipe of the teachers."""
@@ -121,7 +121,7 @@ class Recipe:
     """Whether the training step is compiled by XLA: for large batches more than half as fast again on a CPU."""
     non_digits: float = 0.0
     """How many pictures that are no digit come on top of each batch, as a share of it, where images are distorted and
-    labels one-hot; their target is the same for all digits (`nondigits.py`)."""
+    labels one-hot; their target is the same for all digits (`data/nondigits.py`)."""
     augmentation: Augmentation | None = None
     """How the images of each epoch are distorted anew, if they are."""
     distillation: Distillation | None = None

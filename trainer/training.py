@@ -10,21 +10,21 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from exporter.normalise import normalise_arrays
-from trainer import records
-from trainer.augment import distort
-from trainer.calibrate import fit_temperature
-from trainer.checkpoint import Checkpoints
-from trainer.datasets import load
-from trainer.evaluate import evaluate
-from trainer.fit import Material, fit, split
-from trainer.hands import other_hands
-from trainer.network import build, in_float32, predict
-from trainer.nondigits import NonDigits, non_digits
+from exporter.picture.normalise import normalise_arrays
+from trainer.data.augment import distort
+from trainer.data.datasets import load
+from trainer.data.hands import other_hands
+from trainer.data.nondigits import NonDigits, non_digits
+from trainer.evaluation.calibrate import fit_temperature
+from trainer.evaluation.evaluate import evaluate
+from trainer.fitting.checkpoint import Checkpoints
+from trainer.fitting.fit import Material, fit, split
+from trainer.fitting.network import build, in_float32, predict
+from trainer.fitting.teachers import SEED as LESSONS_SEED
+from trainer.fitting.teachers import teachers_of
 from trainer.recipes import Augmentation, Recipe
-from trainer.runs import CouldNotWriteError
-from trainer.teachers import SEED as LESSONS_SEED
-from trainer.teachers import teachers_of
+from trainer.run_folder import records
+from trainer.run_folder.runs import CouldNotWriteError
 
 _POOL = 20_000  # most pictures that are no digit, each of them distorted anew whenever it is drawn
 _COPIES = 4  # of each held-out digit: with them 600 digits give as steady a temperature as 3,000 without

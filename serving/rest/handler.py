@@ -11,13 +11,13 @@ import grpc
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
 
-from serving.execute import Run, run_and_wait
-from serving.models import Models
-from serving.observe import Call
-from serving.predict import DEFAULT_SIGNATURE, read_request
+from serving.lifecycle.describe import get_model_metadata, get_model_status
+from serving.lifecycle.models import Models
+from serving.observability.observe import Call
+from serving.predict.execute import Run, run_and_wait
+from serving.predict.predict import DEFAULT_SIGNATURE, read_request
 from serving.rest.read_json import fill_inputs, parse_body
 from serving.rest.write_json import by_column, by_row
-from serving.services import get_model_metadata, get_model_status
 from serving.status import StatusError, from_exception, invalid_argument
 
 _MODEL = r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"

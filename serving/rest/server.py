@@ -13,8 +13,8 @@ from urllib.parse import unquote
 import grpc
 from aiohttp import web
 
-from serving import metrics
-from serving.observe import Call, Observers
+from serving.observability import metrics
+from serving.observability.observe import Call, Observers
 from serving.rest.handler import HTTP_STATUS, Handler, Request, answer_json
 from serving.status import StatusError, from_exception
 

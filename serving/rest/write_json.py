@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.execute import Outputs
+from serving.predict.execute import Outputs
 from serving.status import invalid_argument
 
 _BYTES_SUFFIX = "_bytes"

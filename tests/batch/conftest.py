@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 import pytest
 
-from batch import wire_pb2 as wire
-from batch.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING
+from batch.client import wire_pb2 as wire
+from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING
 
 END = 50
 """tensorflow.serving.ModelVersionStatus.State.END"""

@@ -10,9 +10,9 @@ from typing import Any
 import grpc
 import pytest
 
-from batch.endpoint import ServerError
+from batch.client.endpoint import ServerError
+from batch.files.walk import Walk
 from batch.job import Job, run_job
-from batch.walk import Walk
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import RunBatch

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.endpoint import ServerError
+from batch.client.endpoint import ServerError
+from batch.files.walk import Walk
 from batch.job import Job, run_job
-from batch.journal import Journal
-from batch.walk import Walk
+from batch.table.journal import Journal
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import Client, ServerProcess, publish, read_rows, wait_for, write_scans
 from tests.conftest import RunBatch

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch import wire_pb2 as wire
+from batch.client import wire_pb2 as wire
+from batch.files.walk import Walk
 from batch.job import Job, run_job
-from batch.walk import Walk
 from exporter.contract import REFUSED
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import CuttingProxy, read_rows

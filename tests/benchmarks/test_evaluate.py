@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pictures
 from rich.console import Console
 
-from batch.accuracy import wilson_interval
+from batch.accuracy.tally import wilson_interval
 from benchmarks import evaluate
 from benchmarks.evaluation_sets import load_sets, resize_and_invert
 from exporter.command import UserError

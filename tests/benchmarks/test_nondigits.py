@@ -11,7 +11,7 @@ from benchmarks.evaluate import SHIPPED, Answers, Network, newest
 from benchmarks.evaluation_sets import EvaluationSet
 from benchmarks.nondigit_families import FAMILIES
 from tests.support import Image, write_png
-from trainer.draw import SIZE
+from trainer.data.draw import SIZE
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
-from batch.walk import DEFAULT_BATCH_SIZE
+from batch.files.walk import DEFAULT_BATCH_SIZE
 from exporter.contract import MODEL_NAME
-from serving.versions import find_versions
+from serving.lifecycle.versions import find_versions
 from tests.conftest import ROOT
 
 SERVING = ROOT / "serving"

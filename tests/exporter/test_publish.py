@@ -32,7 +32,7 @@ def network(run_folder: Path) -> Any:  # noqa: ANN401 - Keras has no types
     quiet_tensorflow()
     import keras  # noqa: PLC0415 - seconds
 
-    from exporter.network import calibrated  # noqa: PLC0415 - imports TensorFlow
+    from exporter.network.served import calibrated  # noqa: PLC0415 - imports TensorFlow
 
     return calibrated(keras.models.load_model(run_folder / "model.keras", compile=False))
 
@@ -223,7 +223,7 @@ def test_recipes_that_are_not_softmax_are_published_too(tmp_path: Path) -> None:
     import keras  # noqa: PLC0415 - seconds
     import tensorflow as tf  # noqa: PLC0415 - seconds
 
-    from exporter.network import calibrated  # noqa: PLC0415 - imports TensorFlow
+    from exporter.network.served import calibrated  # noqa: PLC0415 - imports TensorFlow
     from exporter.publish import publish_network, reference_of  # noqa: PLC0415 - imports TensorFlow
     from tests.support import write_png  # noqa: PLC0415
 
@@ -244,10 +244,10 @@ def test_too_coarse_a_network_is_not_published_in_bfloat16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_folder: Path
 ) -> None:
     """Exporting on a processor without it finds that, too: the version may be loaded on one that has it."""
-    from exporter.network import BFLOAT16, TOLERANCE  # noqa: PLC0415 - imports TensorFlow
+    from exporter.network.served import BFLOAT16, TOLERANCE  # noqa: PLC0415 - imports TensorFlow
     from exporter.publish import publish  # noqa: PLC0415 - the same
 
-    monkeypatch.setattr("exporter.processor._PROCESSOR", str(tmp_path / "none"))
+    monkeypatch.setattr("exporter.network.processor._PROCESSOR", str(tmp_path / "none"))
     monkeypatch.setitem(TOLERANCE, BFLOAT16, 1e-6)
     with pytest.raises(UserError, match=r"not published, .*: computed in bfloat16: .*Keras says"):
         publish(run_folder, tmp_path / "models", lambda _: None, dtype=BFLOAT16)

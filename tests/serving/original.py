@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from tests.serving.test_rest import free_port
+from tests.serving.rest.test_rest import free_port
 
 if TYPE_CHECKING:
     from tests.serving.conftest import RunServer, Server

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from batch import wire_pb2 as wire
-from batch.tensors import Target, predict_request
+from batch.client import wire_pb2 as wire
+from batch.client.tensors import Target, predict_request
 from exporter.contract import DIGIT, IMAGE_BYTES, MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:

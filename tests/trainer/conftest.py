@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.command import quiet_tensorflow
-from trainer.datasets import Dataset, load
+from trainer.data.datasets import Dataset, load
 
 quiet_tensorflow()
 

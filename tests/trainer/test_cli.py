@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from exporter.normalise import normalise_arrays
+from exporter.picture.normalise import normalise_arrays
 from tests.conftest import interruptible
-from trainer.datasets import Dataset
-from trainer.evaluate import evaluate
-from trainer.network import predict
+from trainer.data.datasets import Dataset
+from trainer.evaluation.evaluate import evaluate
+from trainer.fitting.network import predict
 from trainer.recipes import find
 
 # A shell's environment, without what would change the command; conftest.py has quieted TensorFlow for this process.

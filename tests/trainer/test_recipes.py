@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from exporter.command import UserError
-from trainer.network import build, predict
+from trainer.fitting.network import build, predict
 from trainer.recipes import RECIPES, Recipe, find
 
 

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from exporter.normalise import normalise_arrays
+from exporter.picture.normalise import normalise_arrays
 from trainer import training
-from trainer.augment import distort
-from trainer.datasets import Dataset
-from trainer.evaluate import evaluate
-from trainer.fit import Material, fit
-from trainer.network import build, predict
+from trainer.data.augment import distort
+from trainer.data.datasets import Dataset
+from trainer.evaluation.evaluate import evaluate
+from trainer.fitting.fit import Material, fit
+from trainer.fitting.network import build, predict
 from trainer.recipes import find
 
 

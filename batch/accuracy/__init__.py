@@ -1,0 +1,1 @@
+"""Answers against true digits: labels, counts, the report with its pictures."""

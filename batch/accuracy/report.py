@@ -1,0 +1,171 @@
+"""The report of a run against the truth: confusion, the mistakes to look at, the figures for programs.
+
+Needs the `train` extra, which nothing else of digits-batch does.
+"""
+
+import csv
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from batch.accuracy.tally import NO_ANSWER, Mistake, Score, Tally
+from batch.accuracy.thumbnail import SIDE_PX, thumbnail
+from exporter import figures
+from exporter.command import UserError
+from exporter.contract import CLASSES
+
+_CONFUSION, _MISTAKES, _ACCURACY = "confusion.png", "mistakes.csv", "accuracy.json"
+_COLUMNS, _ROWS, _SHEETS = 8, 6, 10
+_FEWEST_COLUMNS = 4  # so that the title has room
+_CAPTION = 22  # characters
+
+
+def prepare(folder: Path, paths: list[str], out: Path) -> None:
+    """Make the folder, and raise UserError where a report cannot or must not be written there.
+
+    Args:
+        folder: where the report will be.
+        paths: the folders and files of the run.
+        out: its table.
+    """
+    own = Path(os.path.realpath(folder))
+    for path in map(Path, paths):
+        if path.is_dir() and own.is_relative_to(os.path.realpath(path)):
+            raise UserError(f"--report {folder} lies in {path}: its pictures would become scans; choose another folder")
+    names = {_CONFUSION, _MISTAKES, _ACCURACY, *_sheet_names()}
+    for path in (*map(Path, paths), out):
+        if os.path.realpath(path.parent) == str(own) and path.name in names:
+            raise UserError(f"the report would overwrite {path}: choose another folder for --report")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UserError(f"cannot write --report {folder}: {error.strerror}; choose another folder") from None
+
+
+def write(folder: Path, tally: Tally) -> str:
+    """Write confusion.png, mistakes.png and further sheets, mistakes.csv and accuracy.json over those of another run.
+
+    Returns:
+        What is where, in one line.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    # The same order however the run went: one that was resumed has its answers in another.
+    mistakes = sorted(tally.mistakes, key=lambda mistake: (-float(mistake.confidence), mistake.path))
+    _write_accuracy(folder / _ACCURACY, tally)
+    _write_mistakes(folder / _MISTAKES, mistakes)
+    with warnings.catch_warnings():
+        # The figures' font lacks the letters of some file names; it draws boxes for them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        _draw_confusion(folder / _CONFUSION, tally)
+        sheets = _draw_mistakes(folder, mistakes, tally.score.images)
+    shown = min(len(mistakes), sheets * _COLUMNS * _ROWS)
+    pages = "mistakes.png" if sheets == 1 else f"mistakes.png to {_sheet_names()[sheets - 1]}"
+    extent = (
+        "" if shown == len(mistakes) else f" (the {shown:,} most confident; all {len(mistakes):,} are in {_MISTAKES})"
+    )
+    return f"report in {folder}: {_CONFUSION}, {pages}{extent}, {_MISTAKES}, {_ACCURACY}"
+
+
+def _write_accuracy(path: Path, tally: Tally) -> None:
+    figures_of = {
+        **_figures(tally.score),
+        "errors": tally.errors,
+        "unlabelled": tally.unlabelled,
+        "classes": [_class_figures(tally, digit) for digit in range(CLASSES)],
+        "confusion": [row[:CLASSES] for row in tally.confusion],
+    }
+    path.write_text(json.dumps(figures_of, indent=2) + "\n", encoding="utf-8")
+
+
+def _class_figures(tally: Tally, digit: int) -> dict[str, Any]:
+    other = tally.most_confused(digit)
+    return {
+        "digit": digit,
+        **_figures(tally.score_of(digit)),
+        "errors": tally.confusion[digit][NO_ANSWER],
+        "most_confused": {"digit": other[0], "images": other[1]} if other else None,
+    }
+
+
+def _figures(score: Score) -> dict[str, Any]:
+    return {
+        "accuracy": score.accuracy,
+        "interval_95": list(score.interval),
+        "images": score.images,
+        "right": score.right,
+    }
+
+
+def _write_mistakes(path: Path, mistakes: list[Mistake]) -> None:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Mistake._fields)
+        writer.writerows(mistakes)
+
+
+def _draw_confusion(path: Path, tally: Tally) -> None:
+    counts = np.array(tally.confusion, np.int64)
+    title = f"{tally.score.images:,} images, accuracy {tally.score.describe()}"
+    figures.confusion(path, counts if tally.errors else counts[:, :CLASSES], title=title)
+
+
+def _draw_mistakes(folder: Path, mistakes: list[Mistake], images: int) -> int:
+    """Draw the sheets, remove those that another run left beyond them, and return how many there are."""
+    size = _COLUMNS * _ROWS
+    sheets = min(max(1, -(-len(mistakes) // size)), _SHEETS)
+    notes = _short_paths([mistake.path for mistake in mistakes[: _SHEETS * size]])
+    for number, name in enumerate(_sheet_names()):
+        if number >= sheets:
+            (folder / name).unlink(missing_ok=True)
+            continue
+        first = number * size
+        shown = mistakes[first : first + size]
+        tiles = [thumbnail(mistake.path) for mistake in shown]
+        figures.contact_sheet(
+            folder / name,
+            np.stack(tiles) if tiles else np.zeros((0, SIDE_PX, SIDE_PX, 3), np.uint8),
+            [_caption(mistake) for mistake in shown],
+            title=_title(first, len(shown), len(mistakes), images),
+            columns=min(_COLUMNS, max(_FEWEST_COLUMNS, len(shown))),
+            notes=notes[first : first + size],
+        )
+    return sheets
+
+
+def _title(first: int, shown: int, mistakes: int, images: int) -> str:
+    if mistakes < 2:
+        return f"{mistakes or 'no'} mistake{'' if mistakes else 's'} in {images:,} images"
+    if shown == mistakes:
+        return f"{mistakes:,} mistakes in {images:,} images, the most confident first"
+    title = (
+        f"mistakes {first + 1:,} to {first + shown:,} of {mistakes:,} in {images:,} images, the most confident first"
+    )
+    is_cut = first + shown == _SHEETS * _COLUMNS * _ROWS < mistakes
+    return f"{title}; the others are in {_MISTAKES}" if is_cut else title
+
+
+def _short_paths(paths: list[str]) -> list[str]:
+    """The paths without what lies above the last folder that they share."""
+    try:
+        shared = os.path.dirname(os.path.commonpath([os.path.dirname(path) for path in paths]))  # noqa: PTH120 - texts
+    except ValueError:
+        return paths  # none, or absolute and relative ones
+    return [os.path.relpath(path, shared) if shared else path for path in paths]
+
+
+def _sheet_names() -> list[str]:
+    return ["mistakes.png", *(f"mistakes-{number}.png" for number in range(2, _SHEETS + 1))]
+
+
+def _caption(mistake: Mistake) -> str:
+    if mistake.error:
+        return f"is {mistake.truth}: {mistake.error}"[:_CAPTION]
+    return f"is {mistake.truth}, read {mistake.digit} ({mistake.confidence})"

@@ -1,0 +1,1 @@
+"""Everything that speaks gRPC to a server: addresses, security, messages, answers."""

@@ -1,0 +1,114 @@
+"""Where requests go: a server the user names, one that listens already, or the built-in one."""
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from batch.client.endpoint import Endpoint, ServerError
+from batch.client.security import Security
+from batch.client.tensors import Target
+from exporter.command import UserError
+from exporter.contract import DEFAULT_PORT, MODEL_NAME
+
+_START_TIMEOUT_S = 120.0
+_STOP_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def find_server(
+    named: Sequence[str], security: Security, target: Target, timeout: float, notify: Callable[[str], None]
+) -> Iterator[Endpoint]:
+    """Open the named servers; else localhost:8500 if something listens there; else start the built-in server.
+
+    Waits until the model is AVAILABLE. The built-in server is stopped on leaving, and by itself if this process dies.
+
+    Raises:
+        UserError: as `Endpoint.wait_until_available`, or the built-in server cannot be had.
+        ServerError: likewise.
+    """
+    if named or _listens("localhost", DEFAULT_PORT):
+        endpoint = Endpoint(named or [f"localhost:{DEFAULT_PORT}"], security)
+        if security.metadata and not security.tls and any(not _is_local(one.address) for one in endpoint.replicas):
+            notify("the metadata of the calls travels unencrypted; --tls-ca or --tls encrypts it")
+        try:
+            endpoint.wait_until_available(target, timeout)
+            yield endpoint
+        finally:
+            endpoint.close()
+    else:
+        with _built_in_server(target, notify) as endpoint:
+            yield endpoint
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=0.5):
+            return True
+    except OSError:
+        return False
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(("unix:", "localhost:", "127.", "[::1]:"))
+
+
+@contextmanager
+def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[Endpoint]:
+    if any(importlib.util.find_spec(module) is None for module in ("tensorflow", "tensorflow_serving")):
+        raise UserError(
+            f"nothing listens on localhost:{DEFAULT_PORT} and the built-in server is not installed: "
+            "name a server with --server HOST:PORT, or pip install 'digits[serve]'"
+        )
+    if target.model != MODEL_NAME:
+        raise UserError(
+            f"nothing listens on localhost:{DEFAULT_PORT}, and the built-in server has no model {target.model!r}, only "
+            f"{MODEL_NAME!r}: name a server with --server HOST:PORT"
+        )
+    notify(f"nothing listens on localhost:{DEFAULT_PORT}: starting the built-in server on a private socket")
+    folder = Path(tempfile.mkdtemp(prefix="digits-"))
+    path = folder / "grpc.sock"
+    with tempfile.TemporaryFile() as log:
+        command = [sys.executable, "-P", "-m", "serving.cli", "--port=0", f"--grpc_socket_path={path}"]
+        # The server lives as long as this end of the pipe is open, which not even SIGKILL can prevent from closing.
+        # A session of its own: Ctrl-C is for this process, which then stops the server.
+        server = subprocess.Popen(
+            [*command, "--exit_on_stdin_eof"], stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+
+        def give_up() -> None:
+            if server.poll() is not None:
+                raise ServerError(
+                    f"the built-in server ended with code {server.returncode}: {_last_line(log.fileno())}"
+                )
+
+        endpoint = Endpoint([f"unix:{path}"])
+        try:
+            endpoint.wait_until_available(target, _START_TIMEOUT_S, give_up)
+            yield endpoint
+        finally:
+            endpoint.close()
+            _stop(server)
+            path.unlink(missing_ok=True)
+            if folder.exists():
+                folder.rmdir()
+
+
+def _last_line(descriptor: int) -> str:
+    text = os.pread(descriptor, 1 << 20, 0).decode(errors="replace").strip()
+    return text.splitlines()[-1] if text else "it said nothing"
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    if server.stdin is not None:
+        server.stdin.close()
+    try:
+        server.wait(_STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

@@ -1,0 +1,1 @@
+"""Which image files a run takes, and in which order."""

@@ -1,0 +1,1 @@
+"""The rows on disk: the journal of an unfinished run, the finished table."""

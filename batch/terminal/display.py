@@ -1,0 +1,150 @@
+"""What a person sees of a run: progress while it goes, a table at its end."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from batch.accuracy.tally import Tally
+from batch.client.answers import Answer
+from batch.engine import Listener
+from batch.files.walk import File, Skipped
+from batch.summary import Summary
+from exporter.contract import CLASSES
+
+
+@contextmanager
+def progress(console: Console, count: Callable[[], int] | None) -> Iterator[Listener]:
+    """Show images done, images/s, errors and time left.
+
+    Args:
+        console: standard error, a terminal.
+        count: how many images there will be. It runs beside the work, which need not wait for it. None where nobody
+            can know.
+    """
+    columns = (
+        TextColumn("predicting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} images/s"),
+        TextColumn("{task.fields[errors]} errors"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("predicting", total=None, rate="-", errors=0)
+        if count is not None:
+            threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
+        yield _Counter(bar, task)
+
+
+class _Counter:
+    """Counts rows into a progress display."""
+
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar = bar
+        self._task = task
+        self._started = time.monotonic()
+        self._rows = 0
+        self._errors = 0
+
+    def add(self, _files: list[File], answers: list[Answer]) -> None:
+        self._rows += len(answers)
+        self._errors += sum(1 for answer in answers if answer.error)
+        rate = f"{self._rows / max(time.monotonic() - self._started, 1e-9):,.0f}"
+        self._bar.update(self._task, completed=self._rows, rate=rate, errors=self._errors)
+
+    def start_over(self) -> None:
+        self._rows = self._errors = 0
+        self._bar.update(self._task, completed=0, errors=0)
+
+
+def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str) -> None:
+    """Print how many of each digit with their mean confidence, the errors by reason, and what was passed over."""
+    # Texts from elsewhere hold anything: as in print_notice, no markup.
+    table = Table(title=Text(_printable(out), style="table.title"), title_justify="left")
+    table.add_column("answer")
+    table.add_column("images", justify="right")
+    table.add_column("mean confidence", justify="right")
+    for digit, count in sorted(summary.digits.items()):
+        table.add_row(str(digit), f"{count:,}", f"{summary.confidence[digit] / count:.3f}")
+    for error, count in summary.errors.most_common():
+        table.add_row(Text(f"error: {error}"), f"{count:,}", "", style="red")
+    table.add_section()
+    answered = summary.digits.total()
+    mean = f"{sum(summary.confidence.values()) / answered:.3f}" if answered else ""
+    table.add_row("all", f"{summary.rows:,}", mean)
+    console.print(table)
+
+    asked = summary.rows - summary.resumed
+    versions = ", ".join(summary.versions) or "none"
+    facts = [f"{asked:,} images in {summary.seconds:.1f} s: {summary.rate:,.0f} images/s"]
+    facts.append(f"model version {versions}")
+    if summary.resumed:
+        facts.append(f"{summary.resumed:,} rows from the run before")
+    if summary.retries:
+        facts.append(f"{summary.retries:,} requests sent again")
+    if summary.splits:
+        facts.append(f"{summary.splits:,} halved")
+    print_notice(console, "; ".join(facts))
+    for line in _passed_over(skipped):
+        print_notice(console, line)
+
+
+def print_accuracy(console: Console, tally: Tally) -> None:
+    """Print how many answers are right, in all and for each digit, with what it is taken for most often."""
+    score = tally.score
+    table = Table(title="against the truth", title_justify="left")
+    for name in ("digit", "images", "right", "accuracy", "95% interval"):
+        table.add_column(name, justify="right")
+    table.add_column("most often taken for")
+    for digit in range(CLASSES):
+        of_digit = tally.score_of(digit)
+        if of_digit.accuracy is None:
+            table.add_row(str(digit), "0", style="dim")
+            continue
+        low, high = of_digit.interval
+        other = tally.most_confused(digit)
+        table.add_row(
+            str(digit),
+            f"{of_digit.images:,}",
+            f"{of_digit.right:,}",
+            f"{of_digit.accuracy:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{other[0]} ({other[1]:,} of {of_digit.images:,})" if other else "",
+        )
+    console.print(table)
+    wrong = score.images - score.right - tally.errors
+    counts = f"of {score.images:,} images {score.right:,} right, {wrong:,} wrong, {tally.errors:,} with an error"
+    print_notice(console, f"accuracy {score.describe()}: {counts}")
+    if tally.unlabelled:
+        print_notice(console, f"without a label, not counted: {tally.unlabelled:,} files")
+
+
+def _passed_over(skipped: Skipped) -> Iterator[str]:
+    if skipped.other_images:
+        kinds = ", ".join(f"{count:,} {ending}" for ending, count in skipped.other_images.most_common())
+        yield f"passed over, images that are no PNGs: {kinds}"
+    if skipped.specials:
+        yield f"passed over, neither files nor folders: {skipped.specials:,}"
+    if skipped.unwalked:
+        yield f"passed over, folders in folders: {skipped.unwalked:,}"
+    for loop in skipped.loops:
+        yield f"passed over, a link back to a folder above it: {loop}"
+    for folder, reason in skipped.folders.items():
+        yield f"could not be listed, its files are missing: {folder} ({reason})"
+
+
+def print_notice(console: Console, text: str) -> None:
+    """Print one line, as it is."""
+    # File names may hold anything: no markup, no colours guessed from their characters.
+    console.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """A text with question marks for the bytes of names that are no UTF-8."""
+    return text.encode(errors="replace").decode()

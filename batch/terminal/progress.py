@@ -1,0 +1,48 @@
+"""What a person sees on standard error while a run goes on. Imports Rich only when it is needed."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batch.client.answers import Answer
+    from batch.engine import Listener
+    from batch.files.walk import File
+
+
+@contextlib.contextmanager
+def progress(count: Callable[[], int] | None) -> "Iterator[Listener]":
+    """Show progress on a terminal, as `display.progress` does; elsewhere nothing.
+
+    Args:
+        count: how many images there will be; None where nobody can know.
+    """
+    if not sys.stderr.isatty():
+        yield _Loader()
+        return
+    from rich.console import Console  # noqa: PLC0415 - as the module's first line says
+
+    from batch.terminal import display  # noqa: PLC0415 - likewise
+
+    with display.progress(Console(stderr=True), count) as show:
+        yield show
+
+
+class _Loader:
+    """Imports what prints the summary, a tenth of a short run's start, while the first requests are under way."""
+
+    def add(self, _files: "list[File]", _answers: "list[Answer]") -> None:
+        import batch.terminal.display  # noqa: F401, PLC0415 - for those who import it at the end
+
+    def start_over(self) -> None:
+        pass
+
+
+def notify(text: str) -> None:
+    """Print a line that the user should read."""
+    from rich.console import Console  # noqa: PLC0415 - as the module's first line says
+
+    from batch.terminal.display import print_notice  # noqa: PLC0415 - likewise
+
+    print_notice(Console(stderr=True), text)

@@ -1,0 +1,1 @@
+"""The flags of digits-serve and the settings they become."""

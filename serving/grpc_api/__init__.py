@@ -1,0 +1,1 @@
+"""The gRPC side: PredictionService, ModelService and the health service, their ports and TLS."""

@@ -1,0 +1,1 @@
+"""Which versions of which models serve: found on disk, loaded, warmed up, replaced, unloaded."""

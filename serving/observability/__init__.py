@@ -1,0 +1,1 @@
+"""What operators read: log, access log, Prometheus metrics."""
