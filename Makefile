@@ -3,39 +3,38 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-containers check soak evaluate protos clean
+.PHONY: demo help test test-containers check soak evaluate protos clean
 
-# The first command: predictions for the samples, with the shipped model and the built-in server.
-demo: .venv/serve.installed
+demo: .venv/serve.installed ## Predict the samples with the shipped model and the built-in server
 	$(BIN)/digits-batch samples --out preds.csv --force
 	@head -n 4 preds.csv
 
-# The second: lint, types and tests.
-test: .venv/dev.installed check
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+test: .venv/dev.installed check ## Lint, types, walls between rooms, tests; some minutes
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-# The images and compose.yaml, by a real container engine; some minutes.
-test-containers: .venv/dev.installed
+test-containers: .venv/dev.installed ## The images and compose.yaml, with a real container engine; some minutes
 	docker/with-engine.sh $(BIN)/python -m pytest -m containers tests/docker
 
-check: .venv/dev.installed
+check: .venv/dev.installed ## Lint, types and walls between rooms
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# The long versions of the hardest tests: dozens of kills, a million files, a server under load for ten minutes.
-soak: .venv/dev.installed
+# Dozens of kills, a million files, a server under load for ten minutes.
+soak: .venv/dev.installed ## The long versions of the hardest tests; an hour
 	$(BIN)/python -m pytest -m soak
 
-# The README's accuracy tables: the shipped model and every recipe, trained where its run folder is missing.
+# The shipped model and every recipe, trained where its run folder is missing.
 DATA ?= ../shared/data
 RUNS ?= runs
-evaluate: .venv/train.installed
+evaluate: .venv/train.installed ## The accuracy tables, with the data sets in DATA
 	$(BIN)/python benchmarks/evaluate.py --data $(DATA) --runs $(RUNS)
 
-# The messages of our own, after a change of a .proto file.
-protos: .venv/dev.installed
+protos: .venv/dev.installed ## Compile the .proto files after a change
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. batch/client/wire.proto serving/config.proto
 
 # An extra of the distribution, installed once: .venv/EXTRA.installed
@@ -50,5 +49,5 @@ protos: .venv/dev.installed
 	  || { echo "digits needs Python 3.11 to 3.13; name one: make PYTHON=python3.12 ..."; exit 2; }
 	$(PYTHON) -m venv .venv
 
-clean:
+clean: ## Remove .venv and the demo's table
 	rm -rf .venv preds.csv

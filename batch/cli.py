@@ -8,11 +8,11 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from batch.client.window import DEFAULT_IN_FLIGHT
+from batch import flags
 from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
 from batch.terminal.progress import notify, progress
 from exporter.command import UserError, VersionOption, require_extra, run
@@ -31,196 +31,45 @@ EXIT_NOT_FINISHED = 3
 EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
 
-# Panels of --help.
-_INPUT, _OUTPUT, _SERVER, _PACE, _CHECKS = "What is read", "What is written", "Who is asked", "How", "How good it is"
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def predict(
     *,
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="PATH",
-            help="Folders to walk for *.png, or single files; - reads paths from standard input, separated by newlines "
-            "or NUL.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            metavar="FILE",
-            help="The table: .csv, .jsonl or .parquet; - for CSV on standard output, which cannot be resumed.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    glob: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--glob",
-            metavar="PATTERN",
-            help="Names to take in folders instead of '*.png'; may be repeated.",
-            rich_help_panel=_INPUT,
-        ),
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Walk folders in folders.", rich_help_panel=_INPUT)
-    ] = True,
-    probabilities: Annotated[
-        bool, typer.Option("--probabilities", help="Add the probability of each digit.", rich_help_panel=_OUTPUT)
-    ] = False,
-    min_confidence: Annotated[
-        float | None,
-        typer.Option(
-            "--min-confidence",
-            metavar="P",
-            min=0,
-            max=1,
-            help="Add a column, review: 1 for errors and where the confidence is lower.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    summary: Annotated[
-        Path | None,
-        typer.Option(
-            "--summary",
-            metavar="FILE.json",
-            dir_okay=False,
-            help="Write there counts, errors by reason, versions, rate, time and retries.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite a finished table.", rich_help_panel=_OUTPUT)
-    ] = False,
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Throw away an unfinished run's rows, do not resume it.", rich_help_panel=_OUTPUT),
-    ] = False,
-    server: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--server",
-            envvar="DIGITS_SERVER",
-            metavar="HOST:PORT",
-            help="gRPC address; repeat it for replicas, or give a dns:///NAME:PORT of several. Without it: "
-            "localhost:8500 if something listens there, else the built-in server.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
-    model: Annotated[
-        str, typer.Option("--model", help="Name of the served model.", rich_help_panel=_SERVER)
-    ] = MODEL_NAME,
-    signature: Annotated[
-        str, typer.Option("--signature", help="Its signature for encoded images.", rich_help_panel=_SERVER)
-    ] = SIGNATURE,
-    model_version: Annotated[
-        int | None,
-        typer.Option("--model-version", min=1, help="Ask this version instead of the newest.", rich_help_panel=_SERVER),
-    ] = None,
-    model_label: Annotated[
-        str | None,
-        typer.Option("--model-label", help="Ask the version with this label, such as stable.", rich_help_panel=_SERVER),
-    ] = None,
-    one_version: Annotated[
-        bool,
-        typer.Option(
-            "--one-version",
-            help="Take all rows from one version: start over, once, if a newer one takes its place.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = False,
-    tls: Annotated[
-        bool,
-        typer.Option("--tls", help="Encrypt, trusting the system's authorities.", rich_help_panel=_SERVER),
-    ] = False,
-    tls_ca: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-ca", metavar="FILE", help="Encrypt, trusting these authorities, PEM.", rich_help_panel=_SERVER
-        ),
-    ] = None,
-    tls_cert: Annotated[
-        Path | None,
-        typer.Option(
-            "--tls-cert", metavar="FILE", help="Our certificate for mutual TLS, PEM.", rich_help_panel=_SERVER
-        ),
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", metavar="FILE", help="Its private key, PEM.", rich_help_panel=_SERVER)
-    ] = None,
-    metadata: Annotated[
-        Path | None,
-        typer.Option(
-            "--metadata",
-            metavar="FILE",
-            help="Lines of 'name: value' to send with each call, such as a bearer token; or DIGITS_METADATA in the "
-            "environment.",
-            rich_help_panel=_SERVER,
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option("--check", help="Only check that the server has what is asked for.", rich_help_panel=_SERVER),
-    ] = False,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, help="Most images in a request.", rich_help_panel=_PACE)
-    ] = DEFAULT_BATCH_SIZE,
-    in_flight: Annotated[
-        int | None,
-        typer.Option(
-            "--in-flight",
-            min=1,
-            help=f"Requests under way; without it {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
-            rich_help_panel=_PACE,
-        ),
-    ] = None,
-    timeout: Annotated[
-        float,
-        typer.Option(
-            "--timeout",
-            min=0.1,
-            help="Seconds on end that the server may fail before the run stops.",
-            rich_help_panel=_PACE,
-        ),
-    ] = 60.0,
-    max_errors: Annotated[
-        str | None,
-        typer.Option(
-            "--max-errors",
-            metavar="N|P%",
-            help="Stop when more rows than that carry errors; a share counts from a hundred rows on.",
-            rich_help_panel=_PACE,
-        ),
-    ] = None,
-    truth: Annotated[
-        str | None,
-        typer.Option(
-            "--truth",
-            metavar="parent|FILE",
-            help="Compare with true digits: 'parent' for the names of the files' folders, or a CSV of path,label.",
-            rich_help_panel=_CHECKS,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="FOLDER",
-            help="With --truth, write there confusion.png, mistakes.png, mistakes.csv and accuracy.json.",
-            rich_help_panel=_CHECKS,
-        ),
-    ] = None,
+    paths: flags.Paths = None,
+    glob: flags.Glob = None,
+    recursive: flags.Recursive = True,
+    out: flags.Out = None,
+    probabilities: flags.Probabilities = False,
+    min_confidence: flags.MinConfidence = None,
+    summary: flags.Summary = None,
+    force: flags.Force = False,
+    fresh: flags.Fresh = False,
+    server: flags.Server = None,
+    model: flags.Model = MODEL_NAME,
+    signature: flags.Signature = SIGNATURE,
+    model_version: flags.ModelVersion = None,
+    model_label: flags.ModelLabel = None,
+    one_version: flags.OneVersion = False,
+    tls: flags.Tls = False,
+    tls_ca: flags.TlsCa = None,
+    tls_cert: flags.TlsCert = None,
+    tls_key: flags.TlsKey = None,
+    metadata: flags.Metadata = None,
+    check: flags.Check = False,
+    batch_size: flags.BatchSize = DEFAULT_BATCH_SIZE,
+    in_flight: flags.InFlight = None,
+    timeout: flags.Timeout = 60.0,
+    max_errors: flags.MaxErrors = None,
+    truth: flags.Truth = None,
+    report: flags.Report = None,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
 ) -> None:
-    """Predict the digit in each PNG; write a row per image: path, digit, confidence, error, model_version.
+    """Predict the digit in each PNG. Write one row per image: path, digit, confidence, error, model_version.
 
-    Exit codes: 0 every image answered; 1 finished, some rows carry errors; 2 wrong usage, or nothing to do;
-    3 could not finish; 130 interrupted. After 3 and 130 the same command goes on where it stopped.
+    Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
+    130 interrupted. After 3 or 130, repeat the command to resume.
     """
     from batch.client.security import read_security
     from batch.client.tensors import Target

@@ -18,29 +18,30 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def export(
     *,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="RUN | FILES...", help="Run folder of digits-train; or pictures to --show.")
+        list[Path], typer.Argument(metavar="RUN | FILES...", help="Run folder of digits-train, or pictures for --show.")
     ],
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Model folder; the next version of RUN appears below it.")
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Model folder. RUN becomes its next version.")] = None,
     dtype: Annotated[
         Literal["float32", "bfloat16"],
         typer.Option(
             "--dtype",
-            help="Of the network's products. bfloat16: more than twice as fast on processors with AMX; others, found "
-            "when the version is loaded, stay with float32.",
+            help="Data type of the matrix products. bfloat16 is more than twice as fast on processors with AMX; on "
+            "other processors such a version uses float32.",
         ),
     ] = "float32",
     show: Annotated[
-        bool, typer.Option("--show", help="Draw what the normaliser makes of FILES into --out, and the answers.")
+        bool, typer.Option("--show", help="Draw how the normaliser sees FILES, and the answers, to --out.")
     ] = False,
-    out: Annotated[Path | None, typer.Option("--out", help="With --show: the PNG to write.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --show: PNG to write.")] = None,
     model: Annotated[
-        Path, typer.Option("--model", help="With --show: model folder that answers.", show_default="the shipped model")
+        Path,
+        typer.Option(
+            "--model", help="With --show: model folder whose newest version answers.", show_default="the shipped model"
+        ),
     ] = _SHIPPED_MODEL,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
 ) -> None:
-    """Publish a run as the next version: written, verified in a fresh process, warmed up, renamed into place.
+    """Publish a run as the next version of a model: write it, verify it in a fresh process, warm it up, rename it.
 
     digits-export RUN --to FOLDER
 

@@ -23,7 +23,12 @@ def require_extra(extra: str, *modules: str) -> None:
     """Raise UserError, naming the extra, unless all its modules are installed. Imports none of them."""
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        raise UserError(f"{missing[0]} is not installed: pip install 'digits[{extra}]'")
+        raise UserError(f"{missing[0]} is not installed: {how_to_install(extra)}")
+
+
+def how_to_install(extra: str) -> str:
+    """Say how to install an extra of digits, which is on no package index: from a checkout, or from a wheel of it."""
+    return f"run pip install '.[{extra}]' in a checkout of digits, or pip install 'WHEEL[{extra}]' with its wheel file"
 
 
 def quiet_tensorflow() -> None:
@@ -54,7 +59,7 @@ def _print_version(value: bool) -> None:  # noqa: FBT001 - Typer calls it so
 
 VersionOption = Annotated[
     bool,
-    typer.Option("--version", help="Print the program's version and leave.", callback=_print_version, is_eager=True),
+    typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
 ]
 
 

@@ -55,7 +55,10 @@ def digits_serve(
     exit_on_stdin_eof: flags.ExitOnStdinEof = False,
     version: VersionOption = False,
 ) -> None:
-    """Serve models over gRPC as TensorFlow Serving does; without arguments, the shipped one on port 8500."""
+    """Serve models over gRPC with TensorFlow Serving's API. Without arguments: the shipped model on port 8500.
+
+    Flags have TensorFlow Serving's names. Boolean flags also take =true and =false.
+    """
     del version  # its callback has acted
     require_extra(
         "serve", "tensorflow", "tensorflow_serving", "aiohttp", "grpc_health", "grpc_reflection", "prometheus_client"

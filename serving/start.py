@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from exporter.command import UserError, quiet_tensorflow
+from exporter.command import UserError, how_to_install, quiet_tensorflow
 from serving.command.settings import Settings
 from serving.grpc_api.loop import LoopThread
 from serving.lifecycle.model_config import ModelConfig
@@ -74,7 +74,7 @@ class Start(threading.Thread):
         try:
             self._run()
         except ImportError as error:
-            self._fail(UserError(f"TensorFlow cannot be imported: {error}; reinstall 'digits[serve]'"))
+            self._fail(UserError(f"TensorFlow cannot be imported: {error}; {how_to_install('serve')}"))
         except Exception as error:  # noqa: BLE001 - the main thread raises it
             self._fail(error)
 

@@ -54,22 +54,22 @@ def test_the_thin_client_works_without_tensorflow(thin: Path, tmp_path: Path, se
 
 
 @pytest.mark.parametrize(
-    ("command", "extra"),
+    ("command", "hint"),
     [
-        (["digits-train", "dense-128"], "digits[train]"),
-        (["digits-export", "run", "--to", "model"], "digits[train]"),
-        (["digits-serve", "--port=0", "--grpc_socket_path=s"], "digits[serve]"),
-        (["digits-batch", ".", "--out", "out.csv"], "digits[serve]"),
+        (["digits-train", "dense-128"], "pip install '.[train]'"),
+        (["digits-export", "run", "--to", "model"], "pip install '.[train]'"),
+        (["digits-serve", "--port=0", "--grpc_socket_path=s"], "pip install '.[serve]'"),
+        (["digits-batch", ".", "--out", "out.csv"], "pip install '.[serve]'"),
     ],
 )
 def test_a_missing_extra_is_named_in_one_line(
-    thin: Path, tmp_path: Path, nobody_listens: None, command: list[str], extra: str
+    thin: Path, tmp_path: Path, nobody_listens: None, command: list[str], hint: str
 ) -> None:
     """A command whose extra is missing says which one to install, in one line, with exit code 2."""
     shutil.copy(ROOT / "samples" / "0" / "0-001.png", tmp_path)
     result = _run(thin, tmp_path, *command)
     assert result.returncode == 2
-    assert extra in result.stderr
+    assert hint in result.stderr
     assert result.stderr.count("\n") == 1
 
 

@@ -61,11 +61,13 @@ def _layers(recipe: Recipe) -> str:
     return ", ".join(parts)
 
 
-@app.command(epilog="Exit codes: 0 done; 2 wrong usage or data; 3 the disk would not take the run; 130 interrupted.")
+@app.command(
+    epilog="Exit codes: 0 done; 2 wrong usage or data; 3 the run folder could not be written; 130 interrupted."
+)
 def train(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="Which network to fit; --list shows them.", show_default=False),
+        typer.Argument(metavar="RECIPE", help="The network to fit. --list shows all.", show_default=False),
     ] = None,
     *,
     data: Annotated[
@@ -78,29 +80,33 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Run folder to make; it must not exist.", show_default="runs/RECIPE-seedN"),
+        typer.Option(help="Run folder to create. It must not exist.", show_default="runs/RECIPE-seedN"),
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(min=0, max=2**32 - 1, help="The same seed on the same processor gives the same weights."),
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Seed of everything random. The same seed on the same processor gives the same weights.",
+        ),
     ] = 0,
     teacher: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Run folder of a network that a recipe with teachers learns from; may be repeated.",
+            help="Run folder of a teacher, for a recipe that learns from teachers. Repeatable.",
             show_default="TEACHER-seed0, TEACHER-seed1 and so on, as many as the recipe has, beside --out",
         ),
     ] = None,
-    h5: Annotated[bool, typer.Option("--h5", help="Save the network as mnist_model.h5, too.")] = False,
+    h5: Annotated[bool, typer.Option("--h5", help="Also save the network as mnist_model.h5.")] = False,
     list_recipes: Annotated[  # noqa: ARG001 - its callback does it all
         bool,
-        typer.Option("--list", help="Print the recipes and leave.", callback=_print_recipes, is_eager=True),
+        typer.Option("--list", help="Print the recipes and exit.", callback=_print_recipes, is_eager=True),
     ] = False,
     version: VersionOption = False,  # noqa: ARG001 - the same
 ) -> None:
-    """Fit a network on MNIST and leave a run folder: model, metrics, history, warm-up digits and pictures.
+    """Fit a network on MNIST. Write a run folder with the model, metrics, history, warm-up digits and pictures.
 
-    Interrupted, the same command goes on after the last whole epoch.
+    If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
     if name is None:
         raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")

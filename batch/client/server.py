@@ -13,7 +13,7 @@ from pathlib import Path
 from batch.client.endpoint import Endpoint, ServerError
 from batch.client.security import Security
 from batch.client.tensors import Target
-from exporter.command import UserError
+from exporter.command import UserError, how_to_install
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
 
 _START_TIMEOUT_S = 120.0
@@ -63,7 +63,7 @@ def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[
     if any(importlib.util.find_spec(module) is None for module in ("tensorflow", "tensorflow_serving")):
         raise UserError(
             f"nothing listens on localhost:{DEFAULT_PORT} and the built-in server is not installed: "
-            "name a server with --server HOST:PORT, or pip install 'digits[serve]'"
+            f"name a server with --server HOST:PORT, or {how_to_install('serve')}"
         )
     if target.model != MODEL_NAME:
         raise UserError(

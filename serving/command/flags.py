@@ -16,67 +16,96 @@ def _boolean(flag: str, text: str) -> typer.models.OptionInfo:
     return option
 
 
-Port = Annotated[int, typer.Option("--port", help="TCP port of gRPC; 0: no TCP.", min=0, max=65535)]
-Host = Annotated[str, typer.Option("--host", help="Address to listen on; 0.0.0.0: all.")]
-GrpcSocketPath = Annotated[Path | None, typer.Option("--grpc_socket_path", help="Unix socket to listen on as well.")]
+Port = Annotated[int, typer.Option("--port", help="TCP port for gRPC. 0: do not listen on TCP.", min=0, max=65535)]
+Host = Annotated[str, typer.Option("--host", help="Address to listen on. 0.0.0.0: all addresses.")]
+GrpcSocketPath = Annotated[
+    Path | None, typer.Option("--grpc_socket_path", help="Unix socket for gRPC, in addition to --port.")
+]
 GrpcChannelArguments = Annotated[
     str,
-    typer.Option("--grpc_channel_arguments", help="Of the gRPC server: name=value,name=value.", show_default="none"),
+    typer.Option(
+        "--grpc_channel_arguments", help="Arguments of the gRPC server: name=value,name=value.", show_default="none"
+    ),
 ]
 SslConfigFile = Annotated[
     Path | None,
-    typer.Option("--ssl_config_file", help="SSLConfig in text form, PEM texts in it: TLS on --port, mutual if asked."),
+    typer.Option(
+        "--ssl_config_file", help="File with an SSLConfig in text form, which holds PEM texts. Turns on TLS on --port."
+    ),
 ]
 EnableGrpcHealthcheckService = Annotated[
-    bool, _boolean("--enable_grpc_healthcheck_service", "Always on: grpc.health.v1.Health, SERVING once models serve.")
+    bool,
+    _boolean(
+        "--enable_grpc_healthcheck_service",
+        "gRPC health service. It is always on, and says SERVING when all models serve.",
+    ),
 ]
 MaxRequestBytes = Annotated[
-    int, typer.Option("--max_request_bytes", help="Largest request, gRPC and REST.", min=1, max=2**31 - 1)
+    int, typer.Option("--max_request_bytes", help="Largest request in bytes, for gRPC and REST.", min=1, max=2**31 - 1)
 ]
-RestApiPort = Annotated[int, typer.Option("--rest_api_port", help="TCP port of REST; 0: none.", min=0, max=65535)]
+RestApiPort = Annotated[int, typer.Option("--rest_api_port", help="TCP port for REST. 0: no REST.", min=0, max=65535)]
 RestApiTimeoutInMs = Annotated[
-    int, typer.Option("--rest_api_timeout_in_ms", help="Longest time a REST request may take.", min=1)
+    int, typer.Option("--rest_api_timeout_in_ms", help="Longest time a REST request may take, in milliseconds.", min=1)
 ]
 RestApiNumThreads = Annotated[
     int | None,
     typer.Option(
-        "--rest_api_num_threads", help="REST requests run at a time.", min=1, show_default="4 x CPUs; 256 with batching"
+        "--rest_api_num_threads",
+        help="Most REST requests that run at a time.",
+        min=1,
+        show_default="4 x CPUs; 256 with batching",
     ),
 ]
 MonitoringConfigFile = Annotated[
     Path | None,
-    typer.Option("--monitoring_config_file", help="MonitoringConfig in text form: metrics on --rest_api_port."),
+    typer.Option(
+        "--monitoring_config_file", help="File with a MonitoringConfig in text form. Serves metrics on --rest_api_port."
+    ),
 ]
 AccessLogFile = Annotated[
-    Path | None, typer.Option("--access_log", help="File for one JSON object per request; -: standard output.")
+    Path | None,
+    typer.Option("--access_log", help="Write one JSON object per request to this file. -: standard output."),
 ]
 TensorflowSessionParallelism = Annotated[
-    int, typer.Option("--tensorflow_session_parallelism", help="Threads of TensorFlow; 0: its own choice.", min=0)
+    int,
+    typer.Option(
+        "--tensorflow_session_parallelism", help="Threads that TensorFlow uses. 0: TensorFlow decides.", min=0
+    ),
 ]
 TensorflowIntraOpParallelism = Annotated[
     int,
-    typer.Option("--tensorflow_intra_op_parallelism", help="Threads of one operation; 0: as the flag above.", min=0),
+    typer.Option(
+        "--tensorflow_intra_op_parallelism",
+        help="Threads within one operation. 0: as --tensorflow_session_parallelism.",
+        min=0,
+    ),
 ]
 TensorflowInterOpParallelism = Annotated[
     int,
-    typer.Option("--tensorflow_inter_op_parallelism", help="Operations at a time; 0: as the same flag.", min=0),
+    typer.Option(
+        "--tensorflow_inter_op_parallelism", help="Operations at a time. 0: as --tensorflow_session_parallelism.", min=0
+    ),
 ]
-ModelName = Annotated[str, typer.Option("--model_name", help="Name under which the model is served.")]
+ModelName = Annotated[str, typer.Option("--model_name", help="Name by which clients ask for the model.")]
 ModelBasePath = Annotated[
-    Path, typer.Option("--model_base_path", help="Folder of numbered versions.", show_default="the shipped model")
+    Path,
+    typer.Option(
+        "--model_base_path", help="Folder that holds the numbered version folders.", show_default="the shipped model"
+    ),
 ]
 ModelConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--model_config_file",
-        help="ModelServerConfig in text form: several models, version policies, labels; instead of the two above.",
+        help="File with a ModelServerConfig in text form: several models, version policies, labels. Replaces "
+        "--model_name and --model_base_path.",
     ),
 ]
 ModelConfigFilePollWaitSeconds = Annotated[
     float,
     typer.Option(
         "--model_config_file_poll_wait_seconds",
-        help="Seconds between two looks at --model_config_file; 0: read once.",
+        help="Seconds between two reads of --model_config_file. 0: read it once.",
         min=0,
         max=_LONGEST_WAIT_SECONDS,
     ),
@@ -85,14 +114,14 @@ AllowVersionLabelsForUnavailableModels = Annotated[
     bool,
     _boolean(
         "--allow_version_labels_for_unavailable_models",
-        "A label that is not in use yet may name a version that is not AVAILABLE yet; for labels at the start.",
+        "Allow a new label to name a version that is not AVAILABLE yet. Needed for labels in the first configuration.",
     ),
 ]
 FileSystemPollWaitSeconds = Annotated[
     float,
     typer.Option(
         "--file_system_poll_wait_seconds",
-        help="Seconds between two looks for new versions; 0: look once.",
+        help="Seconds between two looks for new versions. 0: look once.",
         min=0,
         max=_LONGEST_WAIT_SECONDS,
     ),
@@ -101,34 +130,39 @@ MaxNumLoadRetries = Annotated[
     int,
     typer.Option(
         "--max_num_load_retries",
-        help="How often a version that failed to load is tried again; at once when its files change.",
+        help="How often to retry a version that failed to load. A version whose files change is retried at once.",
         min=0,
     ),
 ]
 LoadRetryIntervalMicros = Annotated[
-    int, typer.Option("--load_retry_interval_micros", help="Microseconds between two such tries.", min=0)
+    int, typer.Option("--load_retry_interval_micros", help="Microseconds between two such retries.", min=0)
 ]
-NumLoadThreads = Annotated[int, typer.Option("--num_load_threads", help="Versions loaded at a time; 0: one.", min=0)]
+NumLoadThreads = Annotated[int, typer.Option("--num_load_threads", help="Versions to load at a time. 0: one.", min=0)]
 EnableModelWarmup = Annotated[
     bool,
-    _boolean("--enable_model_warmup", "Replay a version's warm-up requests before it serves; also =true, =false."),
+    _boolean("--enable_model_warmup", "Replay a version's warm-up requests before it serves."),
 ]
 EnableBatching = Annotated[bool, _boolean("--enable_batching", "Merge concurrent requests into batches.")]
 BatchingParametersFile = Annotated[
     Path | None,
     typer.Option(
         "--batching_parameters_file",
-        help="With --enable_batching: BatchingParameters in text form; without one its defaults.",
+        help="With --enable_batching: file with BatchingParameters in text form.",
     ),
 ]
 GrpcMaxThreads = Annotated[
     int | None,
-    typer.Option("--grpc_max_threads", help="Requests run at a time, one thread each.", min=1, show_default="4 x CPUs"),
+    typer.Option(
+        "--grpc_max_threads",
+        help="Most gRPC requests that run at a time, one thread each.",
+        min=1,
+        show_default="4 x CPUs",
+    ),
 ]
 ExitOnStdinEof = Annotated[
     bool,
     _boolean(
         "--exit_on_stdin_eof",
-        "Stop when standard input ends, and remove the socket's folder: for a parent that holds the pipe.",
+        "Stop when standard input ends, and remove the socket's folder. For a parent process that holds the pipe.",
     ),
 ]

@@ -363,7 +363,8 @@ def test_a_report_without_the_extra_is_refused_first(
     options = ("--out", "out.csv", "--truth", "parent", "--report", "report", "--server", scripted.address)
     result = _probe(code, tmp_path, str(labelled), *options)
     assert result.stdout == "2\n"
-    assert result.stderr == f"digits-batch: {module} is not installed: pip install 'digits[train]'\n"
+    hint = "run pip install '.[train]' in a checkout of digits, or pip install 'WHEEL[train]' with its wheel file"
+    assert result.stderr == f"digits-batch: {module} is not installed: {hint}\n"
     assert scripted.calls == 0
 
 

@@ -1,0 +1,163 @@
+"""The options of digits-batch with their help, in the panels of `--help`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from batch.client.window import DEFAULT_IN_FLIGHT
+
+
+def _option(panel: str, flag: str, text: str, **more: Any) -> Any:  # noqa: ANN401 - whatever Typer takes
+    return typer.Option(flag, help=text, rich_help_panel=panel, **more)
+
+
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH",
+        help="Folders to walk for *.png, or single files. - reads paths from standard input, separated by newlines or "
+        "NUL.",
+        show_default=False,
+    ),
+]
+
+_INPUT = "Input"
+Glob = Annotated[
+    list[str] | None,
+    _option(
+        _INPUT, "--glob", "Take files with such names in folders, instead of '*.png'. Repeatable.", metavar="PATTERN"
+    ),
+]
+Recursive = Annotated[bool, _option(_INPUT, "--recursive/--no-recursive", "Walk subfolders.")]
+
+_OUTPUT = "Output"
+Out = Annotated[
+    str | None,
+    _option(
+        _OUTPUT,
+        "--out",
+        "The table: .csv, .jsonl or .parquet. - writes CSV to standard output; such a run cannot be resumed.",
+        metavar="FILE",
+    ),
+]
+Probabilities = Annotated[bool, _option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
+MinConfidence = Annotated[
+    float | None,
+    _option(
+        _OUTPUT,
+        "--min-confidence",
+        "Add a column, review: 1 where there is an error or the confidence is below P.",
+        metavar="P",
+        min=0,
+        max=1,
+    ),
+]
+Summary = Annotated[
+    Path | None,
+    _option(
+        _OUTPUT,
+        "--summary",
+        "Write counts, errors by reason, versions, rate, time and retries to this file.",
+        metavar="FILE.json",
+        dir_okay=False,
+    ),
+]
+Force = Annotated[bool, _option(_OUTPUT, "--force", "Overwrite a finished table.")]
+Fresh = Annotated[bool, _option(_OUTPUT, "--fresh", "Delete the rows of an unfinished run instead of resuming it.")]
+
+_SERVER = "Server"
+Server = Annotated[
+    list[str] | None,
+    _option(
+        _SERVER,
+        "--server",
+        "gRPC address. Repeat it for replicas, or give a dns:///NAME:PORT that stands for several. Without it: "
+        "localhost:8500 if something listens there, else the built-in server.",
+        envvar="DIGITS_SERVER",
+        metavar="HOST:PORT",
+    ),
+]
+Model = Annotated[str, _option(_SERVER, "--model", "Name of the served model.")]
+Signature = Annotated[str, _option(_SERVER, "--signature", "Signature that takes encoded images.")]
+ModelVersion = Annotated[
+    int | None, _option(_SERVER, "--model-version", "Ask this version instead of the newest.", min=1)
+]
+ModelLabel = Annotated[str | None, _option(_SERVER, "--model-label", "Ask the version with this label, e.g. stable.")]
+OneVersion = Annotated[
+    bool,
+    _option(
+        _SERVER,
+        "--one-version",
+        "Take all rows from one version. If a newer version replaces it during the run, start over once.",
+    ),
+]
+Tls = Annotated[bool, _option(_SERVER, "--tls", "Use TLS and trust the system's certificate authorities.")]
+TlsCa = Annotated[
+    Path | None,
+    _option(_SERVER, "--tls-ca", "Use TLS and trust the certificate authorities in this PEM file.", metavar="FILE"),
+]
+TlsCert = Annotated[
+    Path | None, _option(_SERVER, "--tls-cert", "Client certificate for mutual TLS, a PEM file.", metavar="FILE")
+]
+TlsKey = Annotated[
+    Path | None, _option(_SERVER, "--tls-key", "Private key of the client certificate, a PEM file.", metavar="FILE")
+]
+Metadata = Annotated[
+    Path | None,
+    _option(
+        _SERVER,
+        "--metadata",
+        "File of 'name: value' lines to send with each call, such as a bearer token. Or set DIGITS_METADATA to such "
+        "lines.",
+        metavar="FILE",
+    ),
+]
+Check = Annotated[
+    bool, _option(_SERVER, "--check", "Check that the server has the model and signature; predict nothing.")
+]
+
+_REQUESTS = "Requests"
+BatchSize = Annotated[int, _option(_REQUESTS, "--batch-size", "Most images in a request.", min=1)]
+InFlight = Annotated[
+    int | None,
+    _option(
+        _REQUESTS,
+        "--in-flight",
+        f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
+        min=1,
+    ),
+]
+Timeout = Annotated[
+    float,
+    _option(_REQUESTS, "--timeout", "Stop when the server has failed for so many seconds without a break.", min=0.1),
+]
+MaxErrors = Annotated[
+    str | None,
+    _option(
+        _REQUESTS,
+        "--max-errors",
+        "Stop when more rows than that carry errors. A percentage counts from the 100th row on.",
+        metavar="N|P%",
+    ),
+]
+
+_ACCURACY = "Accuracy"
+Truth = Annotated[
+    str | None,
+    _option(
+        _ACCURACY,
+        "--truth",
+        "Compare the answers with true digits: 'parent' for the names of the files' folders, or a CSV of path,label.",
+        metavar="parent|FILE",
+    ),
+]
+Report = Annotated[
+    Path | None,
+    _option(
+        _ACCURACY,
+        "--report",
+        "With --truth: write confusion.png, mistakes.png, mistakes.csv and accuracy.json to this folder.",
+        metavar="FOLDER",
+    ),
+]
