@@ -1,4 +1,4 @@
-"""Accuracy against rate, for the README: every recipe in one picture.
+"""Accuracy against rate, for docs/speed.md: every recipe in one picture.
 
     python benchmarks/accuracy_rate.py RUN... [--data DIR] [--chart FILE.png] [--json FILE] [--rounds 5]
 

@@ -1,4 +1,4 @@
-"""The README's accuracy tables: the shipped model and every recipe, on every set, beside what hobby projects do.
+"""The accuracy tables of docs/accuracy.md: the shipped model and every recipe, beside what hobby projects do.
 
     python benchmarks/evaluate.py --data DIR [--runs runs] [--recipes A,B] [--markdown FILE] [--json FILE]
         [--mistakes FOLDER]
@@ -303,7 +303,7 @@ def print_table(title: str, rows: Rows, console: Console) -> None:
 
 
 def markdown(rows: Rows) -> str:
-    """For the README."""
+    """For docs/accuracy.md."""
     lines = [rows[0], ["---", *["---:"] * (len(rows[0]) - 1)], *rows[1:]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -1,4 +1,4 @@
-"""The README's picture of `throughput.py`'s figures: bars of images/s."""
+"""The picture in docs/speed.md of `throughput.py`'s figures: bars of images/s."""
 
 from pathlib import Path
 

@@ -77,7 +77,7 @@ Rows = dict[str, Row]
 
 
 def print_table(rows: Rows, title: str) -> None:
-    """For people, in a form that pastes into the README."""
+    """For people, in a form that pastes into docs/speed.md."""
     table = Table(box=MARKDOWN)
     table.add_column("")
     for heading in (

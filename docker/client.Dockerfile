@@ -17,8 +17,9 @@ COPY LICENSE README.md ./
 COPY batch batch
 COPY exporter exporter
 COPY trainer trainer
-# Without the server's rooms and the shipped model, which only a server needs.
-COPY serving/*.py serving/
+# Without the shipped model, which only a server needs.
+COPY serving serving
+RUN rm -r serving/models
 RUN --mount=type=cache,target=/var/cache/pip \
     python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --no-deps .
 

@@ -1,0 +1,343 @@
+"""The documentation's promises: commands that parse, links that lead somewhere, a snippet that runs."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import batch.cli
+import exporter.cli
+import serving.cli
+import trainer.cli
+from batch.client.security import METADATA_VARIABLE
+from serving.command.inert_flags import drop_inert_flags
+from serving.rest import handler
+from tests.conftest import ROOT
+
+APPS = {
+    "digits-batch": batch.cli.app,
+    "digits-export": exporter.cli.app,
+    "digits-serve": serving.cli.app,
+    "digits-train": trainer.cli.app,
+}
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md")))
+}
+README = PAGES["README.md"]
+# Pages that explain what to type, and the page that explains each command's options.
+CONSOLE_PAGES = [page for page in PAGES if page != "CHANGELOG.md"]
+OPTIONS_PAGES = {
+    "digits-batch": "docs/predict.md",
+    "digits-export": "docs/train.md",
+    "digits-serve": "docs/serve.md",
+    "digits-train": "docs/train.md",
+}
+MOST_LINES = 180  # of the README
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+METRICS_PATH = re.findall(r'path: "(.*)"', (ROOT / "serving" / "monitoring.config").read_text(encoding="utf-8"))
+
+
+def test_the_snippet_for_other_services_runs(server: str) -> None:
+    """The README's Python snippet gets the right digits from a running server."""
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert "localhost:8500" in snippet
+    program = snippet.replace("localhost:8500", server)
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    for line in ("digit [3, 7]", "error [b'', b'']"):
+        assert line in result.stdout
+        assert f"`{line}`" in README
+
+
+@pytest.mark.parametrize("command", APPS)
+def test_every_command_is_in_the_readme(command: str) -> None:
+    """Each command has its place in the README."""
+    assert f"$ {command} " in README
+
+
+def _parameters() -> Iterator[tuple[str, Any]]:
+    for command, app in APPS.items():
+        for parameter in typer.main.get_command(app).params:
+            yield f"{command} {parameter.name}", parameter
+
+
+@pytest.mark.parametrize(("name", "parameter"), list(_parameters()))
+def test_every_option_has_help(name: str, parameter: Any) -> None:  # noqa: ANN401 - Typer's own class
+    """No flag is left unexplained."""
+    assert getattr(parameter, "help", None), name
+
+
+@pytest.mark.parametrize(("name", "parameter"), list(_parameters()))
+def test_every_option_is_on_the_page_of_its_command(name: str, parameter: Any) -> None:  # noqa: ANN401 - the same
+    """No flag is missing from docs/."""
+    page = OPTIONS_PAGES[name.partition(" ")[0]]
+    for flag in parameter.opts:
+        if flag.startswith("--") and flag not in ("--help", "--version"):
+            assert re.search(rf"`(?:[^`]* )?{re.escape(flag)}[ `=]", PAGES[page]), f"{flag} is not in {page}"
+
+
+def test_no_snippet_names_a_flag_that_is_not_there() -> None:
+    """Every flag of our commands in the pages' console blocks exists."""
+    seen = 0
+    for line in (line for page in CONSOLE_PAGES for line in _console_lines(PAGES[page])):
+        for words in _simple_commands(line):
+            name = Path(words[0]).name
+            if name in APPS:
+                seen += 1
+                flags = {word.split("=")[0] for word in words if word.startswith("--")}
+                assert flags <= _known_flags(name), line
+    assert seen
+
+
+def _known_flags(command: str) -> set[str]:
+    parameters = typer.main.get_command(APPS[command]).params
+    return {flag for parameter in parameters for flag in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize("page", CONSOLE_PAGES)
+def test_every_command_line_of_a_page_is_valid(page: str) -> None:
+    """What a reader types from a console block is understood by the program that it calls."""
+    lines = list(_console_lines(PAGES[page]))
+    assert lines, f"{page} has no command lines"
+    for line in lines:
+        commands = _simple_commands(line)
+        assert commands, f"{page}: {line!r} holds no command"
+        for words in commands:
+            reason = _why_wrong(words)
+            assert reason is None, f"{page}: {line!r}: {reason}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "digits-batch ./scans --nope",
+        "digits-batch ./scans --timeout=soon",
+        "digits-serve --enable_batching=perhaps",
+        "digits-export",
+        "digits-train --seed=x dense-128",
+        "make nothing",
+        "make evaluate DADA=dir",
+        "pip install '.[nothing]'",
+        "pip install something",
+        "docker compose up nothing",
+        "docker compose --profile nothing up",
+        "docker build -f docker/nothing.Dockerfile .",
+        "python nothing.py",
+        "curl localhost:8501/v2/models/digits",
+        "NOTHING=1 digits-serve",
+        "nothing at all",
+        "make demo && nothing",
+    ],
+)
+def test_a_wrong_command_line_is_found(line: str) -> None:
+    """The checks above tell wrong lines from right ones."""
+    assert any(_why_wrong(words) for words in _simple_commands(line))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_to_a_file(page: str) -> None:
+    """Links between pages, to pictures and to folders resolve, as do links to headings."""
+    links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL))
+    assert links or page == "CHANGELOG.md", f"{page} leads nowhere"
+    for link in links:
+        target, _, heading = link.partition("#")
+        assert ":" not in target, f"{page}: {link} is not a relative link"
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), f"{page}: {link} leads to no file"
+        if heading:
+            assert heading in _anchors(path.read_text(encoding="utf-8")), f"{page}: {link} leads to no heading"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_of_the_code_that_a_page_names_exists(page: str) -> None:
+    """A path in backticks that begins with one of our folders is there."""
+    named = re.findall(r"`((?:batch|benchmarks|docker|examples|exporter|serving|tests|trainer)/[\w./-]*)`", PAGES[page])
+    old = {"serving/examples/"} if page == "CHANGELOG.md" else set()  # it tells what was moved
+    for path in set(named) - old:
+        assert (ROOT / path).exists(), f"{page} names {path}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_hints_at_a_public_package(page: str) -> None:
+    """The name alone, with or without an extra, would install somebody else's distribution."""
+    assert "digits[" not in PAGES[page]
+    assert not re.search(r"pip install '?digits(?!-[\d.]+-py3-none-any\.whl)", PAGES[page])
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("docs/")])
+def test_every_page_of_docs_leads_on(page: str) -> None:
+    """A page ends with where to go next, and that is another page."""
+    _, _, last = PAGES[page].rpartition("\n## ")
+    assert last.startswith("Where to go next\n")
+    assert re.search(r"\]\([^)]*\.md\)", last)
+
+
+def test_the_readme_is_a_first_page() -> None:
+    """It is short, and leads to every page of docs/ and to the pages for contributors."""
+    assert len(README.splitlines()) <= MOST_LINES
+    for page in PAGES.keys() - {"README.md"}:
+        assert f"]({page})" in README, f"the README does not lead to {page}"
+
+
+def _console_lines(text: str) -> Iterator[str]:
+    """The command lines of a page's console blocks, without their prompts, continued lines joined."""
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            if line.startswith("$ "):
+                yield line.removeprefix("$ ")
+
+
+def _simple_commands(line: str) -> list[list[str]]:
+    """The words of each command in a line: of a pipe, a list, in the background, in a loop; comments left out.
+
+    A loop's variable is replaced by its first value.
+    """
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;")
+    lexer.whitespace_split = True
+    commands: list[list[str]] = [[]]
+    for word in lexer:
+        if word.strip("|&;"):
+            commands[-1].append(word)
+        else:
+            commands.append([])
+    values: dict[str, str] = {}
+    found = []
+    for words in commands:
+        if words[:1] == ["for"]:
+            values[f"${words[1]}"] = words[3]
+        elif words and words != ["done"]:
+            found.append([values.get(word, word) for word in words[words[0] == "do" :]])
+    return found
+
+
+def _why_wrong(words: list[str]) -> str | None:
+    """Why a command cannot be typed like this; None where it can."""
+    while words and (variable := re.match(r"([A-Z_]+)=", words[0])):
+        if variable[1] not in _known_variables():
+            return f"nobody reads the variable {variable[1]}"
+        words = words[1:]
+    program = words[0] if words else ""
+    if program.removeprefix(".venv/bin/") in APPS:
+        return _why_wrong_for_an_app(program.removeprefix(".venv/bin/"), words[1:])
+    if program.startswith("examples/"):
+        return None if os.access(ROOT / program, os.X_OK) else f"{program} is no program"
+    check = PROGRAMS.get(program)
+    return check(words[1:]) if check else f"no check for {program!r}: add one to this file, or leave the line out"
+
+
+def _known_variables() -> set[str]:
+    compose = (ROOT / "compose.yaml").read_text(encoding="utf-8") + (ROOT / ".env").read_text(encoding="utf-8")
+    ours = {parameter.envvar for _, parameter in _parameters()}
+    return {*re.findall(r"\b[A-Z]+_[A-Z_]+\b", compose), *ours, METADATA_VARIABLE}
+
+
+def _why_wrong_for_an_app(name: str, arguments: list[str]) -> str | None:
+    try:
+        if name == "digits-serve":
+            arguments = serving.cli.normalise_flags(drop_inert_flags(arguments))
+        typer.main.get_command(APPS[name]).make_context(name, list(arguments))
+    except typer.Exit:
+        return None  # --help, --version, --list
+    except Exception as error:  # noqa: BLE001 - the classes of these errors differ between versions of Typer
+        return f"{name} does not take it: {error}"
+    return None
+
+
+def _why_wrong_for_make(arguments: list[str]) -> str | None:
+    targets = set(re.findall(r"^([\w-]+):", MAKEFILE, re.MULTILINE))
+    variables = set(re.findall(r"^(\w+) *[?:]?=", MAKEFILE, re.MULTILINE))
+    for argument in arguments:
+        name, is_variable, _ = argument.partition("=")
+        if name not in (variables if is_variable else targets):
+            return f"the Makefile has no {name}"
+    return None
+
+
+def _why_wrong_for_pip(arguments: list[str]) -> str | None:
+    if arguments == ["wheel", "--no-deps", "."]:
+        return None
+    found = re.fullmatch(r"install (?:\.|digits-[\d.]+-py3-none-any\.whl)(?:\[([\w,]+)\])?", " ".join(arguments))
+    if not found:
+        return "install a checkout or a wheel"
+    unknown = set((found[1] or "").split(",")) - {"", *EXTRAS}
+    return f"there is no extra {unknown}" if unknown else None
+
+
+def _why_wrong_for_docker(arguments: list[str]) -> str | None:
+    command, *words = arguments
+    if command == "build":
+        file = ROOT / words[words.index("-f") + 1]
+        return None if file.is_file() and words[-1] == "." else f"{file} or its context is not there"
+    if command != "compose":
+        return f"no check for docker {command}"
+    profiles = {profile for service in COMPOSE["services"].values() for profile in service["profiles"]}
+    while words[:1] == ["--profile"]:
+        if words[1] not in {*profiles, "*"}:
+            return f"compose.yaml has no profile {words[1]}"
+        words = words[2:]
+    verb, *rest = words
+    names = [word for word in rest if not word.startswith("-")]
+    unknown = set(names) - set(COMPOSE["services"])
+    if verb not in ("up", "run", "down") or unknown:
+        return f"compose.yaml has no service {unknown}" if unknown else f"no check for docker compose {verb}"
+    return None
+
+
+def _why_wrong_for_python(arguments: list[str]) -> str | None:
+    script = arguments[2] if arguments[:2] == ["-m", "pytest"] else arguments[0]
+    return None if (ROOT / script).exists() else f"there is no {script}"
+
+
+def _why_wrong_for_curl(arguments: list[str]) -> str | None:
+    (url,) = [word for word in arguments if word.startswith("localhost:")]
+    path = url[url.index("/") :]
+    has_body = "-d" in arguments
+    fits = handler._METHOD.fullmatch(path) if has_body else handler._RESOURCE.fullmatch(path)
+    return None if fits or (path in METRICS_PATH and not has_body) else f"the REST API has no {path}"
+
+
+def _why_wrong_for_node(arguments: list[str]) -> str | None:
+    script, proto, *_ = arguments
+    missing = [path for path in (script, proto) if not (ROOT / path).is_file()]
+    return f"there is no {missing[0]}" if missing else None
+
+
+def _why_wrong_for_npm(arguments: list[str]) -> str | None:
+    line = f"npm {' '.join(arguments)}"
+    return None if line in (ROOT / "examples" / "predict.js").read_text(encoding="utf-8") else "predict.js says another"
+
+
+def _why_wrong_for_pre_commit(arguments: list[str]) -> str | None:
+    return None if arguments == ["install"] and (ROOT / ".pre-commit-config.yaml").is_file() else "there are no hooks"
+
+
+PROGRAMS: dict[str, Callable[[list[str]], str | None]] = {
+    "make": _why_wrong_for_make,
+    "pip": _why_wrong_for_pip,
+    "docker": _why_wrong_for_docker,
+    "python": _why_wrong_for_python,
+    ".venv/bin/python": _why_wrong_for_python,
+    "curl": _why_wrong_for_curl,
+    "node": _why_wrong_for_node,
+    "npm": _why_wrong_for_npm,
+    "pre-commit": _why_wrong_for_pre_commit,
+    "find": lambda _: None,  # the system's
+}
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as they are made of their texts."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
