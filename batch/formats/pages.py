@@ -4,9 +4,11 @@ TIFF 6.0, section 2: a header names the offset of the first image file directory
 the next. BigTIFF has the same with longer numbers.
 """
 
+import itertools
 import os
 import re
 import stat
+from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -68,30 +70,38 @@ def page_numbers(descriptor: int) -> list[int]:
     Raises:
         OSError: it cannot be read.
     """
+    pages: list[int] = []
+    for number, is_page in enumerate(_chain(descriptor), 1):
+        if number > MAX_PAGES:
+            return []
+        if is_page is not False or number == 1:
+            pages.append(number)
+    return pages or [1]
+
+
+def has_whole_directory(descriptor: int, page: int) -> bool:
+    """Whether what a TIFF says of a page, from 1, is all there. Raises OSError as `page_numbers` does."""
+    return next(itertools.islice(_chain(descriptor), page - 1, None), None) is not None
+
+
+def _chain(descriptor: int) -> Iterator[bool | None]:
+    """For each directory of a TIFF whether it is a page; None, as the last, for one that is not whole."""
     status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        return [1]
-    header = os.pread(descriptor, 16, 0)
+    header = os.pread(descriptor, 16, 0) if stat.S_ISREG(status.st_mode) else b""
     if not header.startswith(TIFF_STARTS):
-        return [1]
+        return
     layout = _Layout.of(header)
     at = layout.first(header)
-    pages: list[int] = []
     seen: set[int] = set()
     # A chain that bites its own tail ends there.
     while at and at not in seen:
-        if len(seen) == MAX_PAGES:
-            return []
         seen.add(at)
-        number = len(seen)
         directory = _read_directory(descriptor, at, layout) if at < status.st_size else None
         if directory is None:
-            pages.append(number)
-            break
+            yield None
+            return
         is_page, at = directory
-        if is_page or number == 1:
-            pages.append(number)
-    return pages or [1]
+        yield is_page
 
 
 class _Layout(NamedTuple):

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from batch.formats.kinds import HEIC, can_read, foreign_kind
-from batch.formats.pages import page_numbers
+from batch.formats.pages import has_whole_directory, page_numbers
 from exporter.contract import CORRUPT, MAX_PIXELS, NOT_AN_IMAGE, TOO_LARGE, UNREADABLE, UNSUPPORTED
 
 BROKEN = (
@@ -82,10 +82,9 @@ class Pictures:
             self.close()
             raise PictureError(TOO_LARGE) from None
         except (*BROKEN, KeyError) as error:
+            text = UNSUPPORTED if self._is_unknown(error, page or 1) else CORRUPT
             self.close()
-            # Pillow looks compressions and the forms of samples up in tables: what they lack may be whole all the same.
-            is_unknown = isinstance(error, KeyError) or isinstance(error.__cause__, KeyError)
-            raise PictureError(UNSUPPORTED if is_unknown else CORRUPT) from None
+            raise PictureError(text) from None
 
     def close(self) -> None:
         """Close the file that is open, if one is."""
@@ -93,6 +92,15 @@ class Pictures:
         if self._file is not None:
             self._file.close()
         self._file, self._image, self._identity = None, None, ()
+
+    def _is_unknown(self, error: BaseException, page: int) -> bool:
+        """Whether a page is whole, as far as can be told, and only Pillow has no word for it."""
+        # It looks compressions and the forms of samples up in tables.
+        is_miss = isinstance(error, KeyError) or isinstance(error.__cause__, KeyError)
+        try:
+            return is_miss and self._file is not None and has_whole_directory(self._file.fileno(), page)
+        except (OSError, ValueError):
+            return False
 
     def _open(self, path: str, page: int) -> tuple[Image.Image, int]:
         """The page, not decoded yet."""

@@ -106,13 +106,15 @@ class Converter:
 
     def _replace(self, dead: "_Worker", task: Task) -> None:
         """Ask another process for what one has left undone; of the picture that it died over, only so often."""
-        self._workers.remove(dead)
-        tasks = list(dead.tasks)
-        dead.close()
         task.attempts += 1
         if task.attempts == _ATTEMPTS:
+            if not dead.is_ready:
+                raise ConverterError(f"the process that converts pictures does not start: {dead.last_line()}")
             task.worker = None
-            tasks.remove(task)
+            dead.tasks.remove(task)
+        tasks = list(dead.tasks)
+        self._workers.remove(dead)
+        dead.close()
         if tasks:
             # One process for all of them, which keeps their order.
             worker = _Worker()
@@ -126,7 +128,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self.tasks: deque[Task] = deque()
-        self._is_ready = False
+        self.is_ready = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         try:
             # A session of its own: Ctrl-C is for this process, which then ends the other.
@@ -150,18 +152,10 @@ class _Worker:
             os.write(self._process.stdin.fileno(), QUESTION.pack(task.page, len(path)) + path)
 
     def take(self, task: Task) -> Converted:
-        """Wait for the answer to the oldest question, `task`.
-
-        Raises:
-            EOFError: the process died.
-            ConverterError: it never came to life.
-        """
-        if not self._is_ready:
-            try:
-                self._read(ANSWER.size)
-            except EOFError:
-                raise ConverterError(f"the process that converts pictures did not start: {self._last_line()}") from None
-            self._is_ready = True
+        """Wait for the answer to the oldest question, `task`. Raises EOFError if the process died."""
+        if not self.is_ready:
+            self._read(ANSWER.size)
+            self.is_ready = True
         unread, error, png = ANSWER.unpack(self._read(ANSWER.size))
         answer = Converted(error=self._read(error).decode(), png=self._read(png), unread=unread)
         self.tasks.remove(task)
@@ -174,7 +168,8 @@ class _Worker:
             raise EOFError
         return octets
 
-    def _last_line(self) -> str:
+    def last_line(self) -> str:
+        """What it said last, before it was ready."""
         text = os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace").strip()
         return text.splitlines()[-1] if text else "it said nothing"
 
