@@ -22,7 +22,7 @@ from batch.formats.pool import ConverterError
 from tests.batch.conftest import ScriptedServer
 from tests.batch.formats.conftest import encoded, grey, tiff_of
 from tests.batch.support import Client, read_rows, wait_for
-from tests.conftest import RunBatch, interruptible
+from tests.conftest import ROOT, RunBatch, interruptible
 
 
 def _workers(parent: int) -> list[int]:
@@ -134,6 +134,19 @@ def test_a_worker_that_does_not_start(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(ConverterError, match="does not start: ModuleNotFoundError"):
         list(contents.read(_write(tmp_path / "scans", 2)))
     contents.close()
+
+
+def test_an_install_that_is_broken(tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer) -> None:
+    """A Pillow that cannot be imported ends the run with exit code 3 and the reason; once mended, it is resumed."""
+    _write(tmp_path / "scans", 2)
+    (tmp_path / "broken" / "PIL").mkdir(parents=True)
+    (tmp_path / "broken" / "PIL" / "__init__.py").write_text("raise ImportError('libjpeg is missing')")
+    command = ["scans", "--glob", "*.tif", "--out", "out.csv", "--server", scripted.address]
+    result = digits_batch(*command, PYTHONPATH=os.pathsep.join([str(tmp_path / "broken"), str(ROOT)]))
+    assert result.returncode == 3
+    assert "does not start: ImportError: libjpeg is missing; repeat the command to go on" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert digits_batch(*command).returncode == 0
 
 
 def test_a_tile_that_claims_the_whole_memory(tmp_path: Path, contents: Contents) -> None:
