@@ -122,6 +122,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.accuracy.truth import check_truth, read_truth
     from batch.client.endpoint import ServerError
     from batch.files.paths import PathList
+    from batch.formats.pool import ConverterError
     from batch.job import run_job
     from batch.table.output import STANDARD_OUTPUT
 
@@ -141,7 +142,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         with progress(None if is_listed else lambda: count(job.walk)) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
-    except ServerError as error:
+    except (ServerError, ConverterError) as error:
         _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
     except BrokenPipeError:
         # Whoever read standard output has gone, with what they wanted.

@@ -5,12 +5,11 @@ that may pass is retried with jittered exponential backoff (full jitter: Brooker
 Architecture Blog, 2015) until the server has failed for `timeout` seconds on end.
 """
 
-import os
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import grpc
@@ -21,10 +20,11 @@ from batch.client.endpoint import Endpoint, Offer, Replica, ServerError, refusal
 from batch.client.probe import probe
 from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import Window
-from batch.files.walk import File
+from batch.files.contents import Contents, Fault
+from batch.files.walk import MAX_REQUEST_BYTES, File
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
-from exporter.contract import MAX_FILE_BYTES, REFUSED, TOO_LARGE, UNREADABLE
+from exporter.contract import REFUSED, TOO_LARGE
 
 _RETRYABLE = frozenset(
     {
@@ -82,7 +82,7 @@ class _Part:
 
 @dataclass
 class _Flight:
-    """A request in flight."""
+    """A request in flight: one that the walk was cut into and the journal counts; on the wire it may be several."""
 
     number: int
     files: list[File]
@@ -91,7 +91,6 @@ class _Flight:
     parts: deque[_Part]
     is_resumed: bool = False
     """Whether the journal has the answers already."""
-    since: float = field(default_factory=time.monotonic)
     is_probed: bool = False
 
 
@@ -141,8 +140,8 @@ class Engine:
         self._policy = policy
         self._notify = notify
         self._listeners = listeners
+        self._contents = Contents()
         self._flights: deque[_Flight] = deque()
-        self._last_success = time.monotonic()
         self._is_outage_told = False
         self.summary = Summary()
 
@@ -152,6 +151,7 @@ class Engine:
         Raises:
             ServerError: the server failed for too long, or refused, or there are too many errors; the journal keeps
                 what was answered.
+            ConverterError: pictures are to be converted, and cannot be; likewise.
             VersionSwappedError: with `keep_version`, that version is gone.
             OSError: the journal, or what a listener writes, cannot be written.
         """
@@ -170,39 +170,41 @@ class Engine:
             for flight in self._flights:
                 for part in flight.parts:
                     part.future.cancel()
+            self._contents.close()
+            self.summary.unread_pages = self._contents.unread_pages
 
     def _take_off(self, number: int, files: list[File]) -> None:
         flight = _Flight(number, files, {}, deque())
+        self._flights.append(flight)
         places: list[int] = []
         images: list[bytes] = []
-        for place, file in enumerate(files):
-            image = _read(file)
-            if isinstance(image, bytes):
-                places.append(place)
-                images.append(image)
-            else:
+        octets = 0
+        for place, image in enumerate(self._contents.read(files)):
+            if isinstance(image, Fault):
                 flight.answers[place] = fault(image.text, self._offer.outputs)
+                continue
+            # The walk kept to the limit, by the sizes of files; as PNG they may be many times as large.
+            if images and octets + len(image) > MAX_REQUEST_BYTES:
+                self._send_more(flight, places, images)
+                places, images, octets = [], [], 0
+            places.append(place)
+            images.append(image)
+            octets += len(image)
         # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
         if images:
-            flight.parts.append(self._send(places, images))
-        self._flights.append(flight)
+            self._send_more(flight, places, images)
+
+    def _send_more(self, flight: _Flight, places: list[int], images: list[bytes]) -> None:
+        """Send a part of a flight, once there is room in the window for its second or later one."""
+        while flight.parts and sum(len(one.parts) for one in self._flights) >= self._window.size:
+            self._settle(next(one for one in self._flights if one.parts))
+        flight.parts.append(self._send(places, images))
 
     def _land(self, journal: Journal | None) -> None:
         """Take the answers of the oldest request, write them down and hand them on."""
         flight = self._flights[0]
         while flight.parts:
-            part = flight.parts[0]
-            try:
-                response = self._answer(part, flight.since)
-            except grpc.RpcError as error:
-                self._on_refusal(flight, part, error)
-                continue
-            flight.parts.popleft()
-            try:
-                answers = read_answers(response, len(part.images), self._offer.outputs)
-            except AnswerError as error:
-                raise ServerError(f"{part.replica.address} does not keep the contract: {error}") from None
-            flight.answers.update(zip(part.places, answers, strict=True))
+            self._settle(flight)
         answers = [flight.answers[place] for place in range(len(flight.files))]
         self._check_version(answers)
         self._flights.popleft()
@@ -212,14 +214,31 @@ class Engine:
             journal.append(flight.number, flight.files, answers)
         self._count(flight.files, answers)
 
+    def _settle(self, flight: _Flight) -> None:
+        """Take the answers to the first part of a flight, or put its halves in its place."""
+        part = flight.parts[0]
+        try:
+            response = self._answer(part)
+        except grpc.RpcError as error:
+            self._on_refusal(flight, part, error)
+            return
+        flight.parts.popleft()
+        try:
+            answers = read_answers(response, len(part.images), self._offer.outputs)
+        except AnswerError as error:
+            raise ServerError(f"{part.replica.address} does not keep the contract: {error}") from None
+        flight.answers.update(zip(part.places, answers, strict=True))
+
     def _send(self, places: list[int], images: list[bytes]) -> _Part:
         request = predict_request(self._target, self._offer.input_name, images, self._offer.outputs)
         replica = self._endpoint.next_replica()
         future = replica.predict(request, self._policy.timeout * _ATTEMPT)
         return _Part(places, images, request, replica, future, time.monotonic())
 
-    def _answer(self, part: _Part, since: float) -> wire.PredictResponse:
+    def _answer(self, part: _Part) -> wire.PredictResponse:
         """Wait for a response, sending again while the fault may pass. Raises RpcError for any other fault."""
+        # Not from when it was sent: what the client itself has done since then is no fault of the server.
+        since = time.monotonic()
         while True:
             try:
                 response = part.future.result()
@@ -230,7 +249,6 @@ class Engine:
             else:
                 part.replica.failures = 0
                 self._window.on_success()
-                self._last_success = time.monotonic()
                 self._is_outage_told = False
                 return response
 
@@ -246,7 +264,7 @@ class Engine:
         part.replica.rests_until = time.monotonic() + random.uniform(0, longest)  # noqa: S311 - no secret
         replica = self._endpoint.next_replica()
         pause = max(0.0, replica.rests_until - time.monotonic())
-        remaining = max(since, self._last_success) + self._policy.timeout - time.monotonic()
+        remaining = since + self._policy.timeout - time.monotonic()
         if remaining <= pause:
             raise ServerError(f"gave up after {self._policy.timeout:g} s of faults: {reason}")
         if not self._is_outage_told and remaining - pause < self._policy.timeout - _UNTOLD_S:
@@ -288,7 +306,7 @@ class Engine:
     def _probe(self, replica: Replica, error: grpc.RpcError) -> None:
         """Raise ServerError if the server refuses any image: then it is not the images' fault."""
         try:
-            self._answer(self._send([0], [probe()]), time.monotonic())
+            self._answer(self._send([0], [probe()]))
         except grpc.RpcError:
             raise _refusal_of_request(replica.address, error) from None
 
@@ -319,33 +337,6 @@ class Engine:
                 f"too many errors for --max-errors: {errors}, of {self.summary.rows:,} rows; see what is wrong with "
                 "these files, or raise the limit"
             )
-
-
-@dataclass(frozen=True)
-class _Fault:
-    """Why a file cannot be sent."""
-
-    text: str
-
-
-def _read(file: File) -> bytes | _Fault:
-    """The bytes of a file, or the error text for its row."""
-    if file.size > MAX_FILE_BYTES:
-        return _Fault(TOO_LARGE)
-    try:
-        # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            image = os.read(descriptor, file.size + 1)
-            while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):
-                image += more
-                if len(image) > MAX_FILE_BYTES:
-                    return _Fault(TOO_LARGE)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return _Fault(UNREADABLE)
-    return image
 
 
 def _may_pass(error: grpc.RpcError) -> bool:

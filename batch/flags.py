@@ -26,7 +26,11 @@ _INPUT = "Input"
 Glob = Annotated[
     list[str] | None,
     _option(
-        _INPUT, "--glob", "Take files with such names in folders, instead of '*.png'. Repeatable.", metavar="PATTERN"
+        _INPUT,
+        "--glob",
+        "Take files with such names in folders, instead of '*.png'. Repeatable. TIFF, BMP, GIF, WebP and HEIC need the "
+        "formats extra.",
+        metavar="PATTERN",
     ),
 ]
 Recursive = Annotated[bool, _option(_INPUT, "--recursive/--no-recursive", "Walk subfolders.")]

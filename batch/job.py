@@ -90,6 +90,7 @@ def run_job(
         UserError: wrong usage, or nothing to do; nothing is written then.
         ServerError: the server failed for too long, or there are too many errors; `run_job` with the same job goes on
             where it stopped.
+        ConverterError: pictures are to be converted to PNG, and the process for it does not start; likewise.
         OSError: the disk is full; likewise.
     """
     job.walk.check()

@@ -24,6 +24,7 @@ class Summary:
         resumed: rows that an earlier run had answered.
         retries: requests that were sent again.
         splits: requests that were halved, because the server took them together for no answer.
+        unread_pages: pages after the first of TIFFs that were taken for one picture each; those of this run's requests.
         seconds: wall time.
     """
 
@@ -34,6 +35,7 @@ class Summary:
     resumed: int = 0
     retries: int = 0
     splits: int = 0
+    unread_pages: int = 0
     seconds: float = 0.0
 
     @property
@@ -107,6 +109,7 @@ def write_summary(path: Path, summary: Summary, skipped: Skipped, settings: dict
             "link_loops": skipped.loops,
             "special_files": skipped.specials,
             "folders_not_walked": skipped.unwalked,
+            "pages_of_misnamed_tiffs": summary.unread_pages,
         },
         "settings": settings,
     }

@@ -50,9 +50,11 @@ TOO_LARGE: Final = "too large"
 BLANK: Final = "blank"
 ERRORS: Final = (NOT_AN_IMAGE, CORRUPT, TOO_LARGE, BLANK)
 
-# What digits-batch says by itself: of a file that it could not send, and of one that a server whose model does not
-# isolate faults will not take, not even alone.
+# What digits-batch says by itself: of a file that it could not read; of one in a format that the signature does not
+# take, and that nothing installed turns into PNG; and of one that a server whose model does not isolate faults will not
+# take, not even alone.
 UNREADABLE: Final = "unreadable"
+UNSUPPORTED: Final = "format not supported"
 REFUSED: Final = "refused by the server"
 
 MAX_PIXELS: Final = 25_000_000

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.conftest import ROOT
 
@@ -71,6 +72,18 @@ def test_a_missing_extra_is_named_in_one_line(
     assert result.returncode == 2
     assert hint in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_format_that_needs_an_extra(thin: Path, tmp_path: Path, server: str) -> None:
+    """In the base install a TIFF's row says that its format is not supported, and the summary what to install."""
+    with Image.open(ROOT / "samples" / "3" / "3-001.png") as image:
+        image.save(tmp_path / "scan.tif", save_all=True, append_images=[image])
+    result = _run(thin, tmp_path, "digits-batch", "scan.tif", "--out", "out.csv", "--server", server)
+    assert result.returncode == 1, result.stderr
+    assert "Pillow is not installed: run pip install '.[formats]'" in result.stdout
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = [(row["path"], row["error"]) for row in csv.DictReader(file)]
+    assert rows == [(f"scan.tif#page={page}", "format not supported") for page in (1, 2)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,13 +1,14 @@
-"""One image file as a small picture for people."""
+"""One image file, or one page of it, as a small picture for people."""
 
-import struct
 import warnings
-import zlib
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from batch.formats.kinds import foreign_kind
+from batch.formats.pages import split_page
+from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS
 
 SIDE_PX = 192
@@ -15,23 +16,15 @@ _BESIDE = (222, 228, 236)  # what lies beside an image that is no square
 _FRAME = (190, 198, 210)
 _CROSS = (150, 160, 175)
 _CHECK_PX = 12
+_HEAD_BYTES = 512
 _LIGHT_CHECKS, _DARK_CHECKS = (255, 232), (70, 92)
-
-# What Pillow raises for files that are broken in one way or another.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 def thumbnail(path: str) -> npt.NDArray[np.uint8]:
     """Draw the image as large as fits, transparency over checks; a cross for a file that cannot be opened.
+
+    Args:
+        path: as in the table: of a page, with its number.
 
     Returns:
         uint8 [192, 192, 3], RGB.
@@ -39,7 +32,7 @@ def thumbnail(path: str) -> npt.NDArray[np.uint8]:
     tile = Image.new("RGB", (SIDE_PX, SIDE_PX), _BESIDE)
     try:
         image = _small(path)
-    except _BROKEN:
+    except (*BROKEN, PictureError, MemoryError, Image.DecompressionBombError):
         pen = ImageDraw.Draw(tile)
         pen.line((0, 0, SIDE_PX, SIDE_PX), _CROSS, 3)
         pen.line((0, SIDE_PX, SIDE_PX, 0), _CROSS, 3)
@@ -52,20 +45,33 @@ def thumbnail(path: str) -> npt.NDArray[np.uint8]:
 
 def _small(path: str) -> Image.Image:
     """The image in RGB, its longer side SIDE_PX."""
+    source, page = split_page(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError("too large")
-            scale = SIDE_PX / max(image.size)
-            size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-            if image.mode.startswith("I"):
-                # 16 bit grey: Pillow's own conversion clips it.
-                eight_bit = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
-                return eight_bit.resize(size, Image.Resampling.BICUBIC).convert("RGB")
-            if image.has_transparency_data:
-                return _over_checks(image.convert("RGBA").resize(size, Image.Resampling.BICUBIC))
-            return image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+        warnings.simplefilter("ignore")  # of sizes, which are judged here, and of tags that Pillow does not know
+        with open(source, "rb") as file:  # noqa: PTH123 - a path that is no UTF-8 stays as it is
+            if not page and foreign_kind(file.read(_HEAD_BYTES)) is None:
+                file.seek(0)
+                with Image.open(file, formats=("PNG", "JPEG")) as image:
+                    if image.width * image.height > MAX_PIXELS:
+                        raise ValueError("too large")
+                    return _shrink(image)
+        pictures = Pictures()
+        try:
+            return _shrink(pictures.read(source, page)[0])
+        finally:
+            pictures.close()
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    scale = SIDE_PX / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    if image.mode.startswith("I"):
+        # 16 bit grey: Pillow's own conversion clips it.
+        eight_bit = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
+        return eight_bit.resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    if image.has_transparency_data:
+        return _over_checks(image.convert("RGBA").resize(size, Image.Resampling.BICUBIC))
+    return image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 
 
 def _over_checks(image: Image.Image) -> Image.Image:

@@ -1,1 +1,1 @@
-"""Which image files a run takes, and in which order."""
+"""Which image files a run takes, in which order, and what of them is sent."""

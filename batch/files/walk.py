@@ -2,6 +2,9 @@
 
 Arguments come as given; in each folder names are sorted by bytes, depth first. Only one folder's names per level are
 held in memory. Requests are a pure function of this walk: the same files give the same bytes whenever they are asked.
+
+A TIFF of several pages is as many files to everyone else. The walk opens what is not named .png, .jpg or .jpeg, and
+counts the pages of what says by its first bytes that it is a TIFF.
 """
 
 import fnmatch
@@ -13,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batch.formats.pages import page_name, pages_of
 from exporter.command import UserError
 
 STANDARD_INPUT = "-"
@@ -29,18 +33,45 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 
 _FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
 
-_OTHER_IMAGES = (b".jpg", b".jpeg", b".gif", b".bmp", b".tif", b".tiff", b".webp", b".heic", b".avif", b".pnm")
+_OTHER_IMAGES = (
+    b".jpg",
+    b".jpeg",
+    b".gif",
+    b".bmp",
+    b".tif",
+    b".tiff",
+    b".webp",
+    b".heic",
+    b".heif",
+    b".avif",
+    b".pnm",
+)
 
 Identity = tuple[int, int]
 """Device and inode of a folder."""
 
 
 class File(NamedTuple):
-    """A file that was taken: its path as the user would write it, size in bytes, modification time in nanoseconds."""
+    """A file that was taken, or one page of it.
+
+    Attributes:
+        path: as the user would write it; of a page, with its number: `scan.tif#page=2`.
+        size: of the whole file, in bytes.
+        mtime_ns: its modification time, in nanoseconds.
+        page: from 1; 0 for the whole of a file that has one.
+        pages: how many the file has.
+    """
 
     path: str
     size: int
     mtime_ns: int
+    page: int = 0
+    pages: int = 1
+
+    @property
+    def source(self) -> str:
+        """The path of the file itself."""
+        return self.path.removesuffix(page_name("", self.page)) if self.page else self.path
 
 
 @dataclass(frozen=True)
@@ -130,7 +161,7 @@ class _Walker:
         if stat.S_ISDIR(status.st_mode):
             yield from self._folder(path, ((status.st_dev, status.st_ino),))
         elif stat.S_ISREG(status.st_mode):
-            yield File(path, status.st_size, status.st_mtime_ns)
+            yield from _files(path, status)
         else:
             # Opening a FIFO would wait for someone to write to it.
             self._skipped.specials += 1
@@ -162,7 +193,7 @@ class _Walker:
             elif not is_taken:
                 self._pass_over(name)
             elif stat.S_ISREG(status.st_mode):
-                yield File(path, status.st_size, status.st_mtime_ns)
+                yield from _files(path, status)
             else:
                 self._skipped.specials += 1
 
@@ -180,6 +211,16 @@ class _Walker:
             self._skipped.other_images[ending.decode()] += 1
 
 
+def _files(path: str, status: os.stat_result) -> Iterator[File]:
+    """A file, or each of its pages where there are several."""
+    numbers = pages_of(path)
+    if len(numbers) > 1:
+        for number in numbers:
+            yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
+    else:
+        yield File(path, status.st_size, status.st_mtime_ns)
+
+
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
     """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
 
@@ -188,11 +229,12 @@ def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
     batch: list[File] = []
     octets, most = 0, min(size, _FIRST)
     for file in files:
-        if batch and (len(batch) == most or octets + file.size > MAX_REQUEST_BYTES):
+        weight = file.size // file.pages
+        if batch and (len(batch) == most or octets + weight > MAX_REQUEST_BYTES):
             yield batch
             batch, octets, most = [], 0, min(size, 2 * most)
         batch.append(file)
-        octets += file.size
+        octets += weight
     if batch:
         yield batch
 

@@ -14,8 +14,10 @@ from batch.accuracy.tally import Tally
 from batch.client.answers import Answer
 from batch.engine import Listener
 from batch.files.walk import File, Skipped
+from batch.formats.kinds import EXTRA, HEIC, can_read
 from batch.summary import Summary
-from exporter.contract import CLASSES
+from exporter.command import how_to_install
+from exporter.contract import CLASSES, UNSUPPORTED
 
 
 @contextmanager
@@ -93,6 +95,22 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
     print_notice(console, "; ".join(facts))
     for line in _passed_over(skipped):
         print_notice(console, line)
+    if summary.unread_pages:
+        print_notice(
+            console,
+            f"not read, further pages of TIFFs that are named .png or .jpg: {summary.unread_pages:,}; name these files "
+            ".tif to get a row for each page",
+        )
+    if summary.errors[UNSUPPORTED]:
+        print_notice(console, f"{UNSUPPORTED}: {summary.errors[UNSUPPORTED]:,}; {_how_to_support()}")
+
+
+def _how_to_support() -> str:
+    """What to do about formats that are not supported."""
+    if can_read(HEIC):
+        return "Pillow cannot read what these files hold: write them anew as PNG"
+    lacking = "for HEIC, pillow-heif" if can_read("TIFF") else "Pillow"
+    return f"{lacking} is not installed: {how_to_install(EXTRA)}, then run with --force"
 
 
 def print_accuracy(console: Console, tally: Tally) -> None:

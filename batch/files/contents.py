@@ -1,0 +1,94 @@
+"""The contents of files for requests: as they are where the signature takes them, else as PNG."""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from batch.files.walk import File
+from batch.formats.kinds import can_read, foreign_kind
+from batch.formats.pool import Converter, Task
+from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a file cannot be sent: a text of the contract."""
+
+    text: str
+
+
+class Contents:
+    """Reads files.
+
+    What a file is, its bytes say, not its name. TIFF, BMP, GIF, WebP and HEIC become PNG on the way, in processes of
+    their own; a run without such files has none of these. Bytes of no known kind are for the server to judge.
+
+    Attributes:
+        unread_pages: pages of TIFFs that were taken for one picture each, as they are named .png, .jpg or .jpeg.
+    """
+
+    def __init__(self) -> None:
+        self._converter = Converter()
+        self.unread_pages = 0
+
+    def read(self, files: Iterable[File]) -> Iterator[bytes | Fault]:
+        """The encoded image of each file, in order, or why there is none.
+
+        While one picture is converted the next ones are, too, and the files after it are read.
+
+        Raises:
+            ConverterError: pictures are to be converted, and the process for it does not start.
+        """
+        coming: deque[bytes | Fault | Task] = deque()
+        for file in files:
+            content = self._begin(file)
+            if not coming and not isinstance(content, Task):
+                yield content
+                continue
+            coming.append(content)
+            while coming and (self._converter.is_full or not isinstance(coming[0], Task)):
+                yield self._finish(coming.popleft())
+        while coming:
+            yield self._finish(coming.popleft())
+
+    def close(self) -> None:
+        """End the processes, if there are any."""
+        self._converter.close()
+
+    def _begin(self, file: File) -> bytes | Fault | Task:
+        if file.page:
+            # Read by whoever converts it: the other pages need not come along.
+            return self._converter.ask(file.source, file.page) if can_read("TIFF") else Fault(UNSUPPORTED)
+        content = _read(file)
+        kind = foreign_kind(content) if isinstance(content, bytes) else None
+        if kind is None:
+            return content
+        return self._converter.ask(file.path, 0) if can_read(kind) else Fault(UNSUPPORTED)
+
+    def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
+        if not isinstance(content, Task):
+            return content
+        converted = self._converter.take(content)
+        self.unread_pages += converted.unread
+        return Fault(converted.error) if converted.error else converted.png
+
+
+def _read(file: File) -> bytes | Fault:
+    """The bytes of a file, or the error text for its row."""
+    if file.size > MAX_FILE_BYTES:
+        return Fault(TOO_LARGE)
+    try:
+        # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
+        descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            image = os.read(descriptor, file.size + 1)
+            while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):
+                image += more
+                if len(image) > MAX_FILE_BYTES:
+                    return Fault(TOO_LARGE)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return Fault(UNREADABLE)
+    return image
