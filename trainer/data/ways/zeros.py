@@ -45,7 +45,7 @@ def open_zero(rng: np.random.Generator) -> list[Stroke]:
     start = -90 + rng.uniform(-35, 35)
     hooked = rng.random() < 0.6
     turn = rng.uniform(345, 385) if hooked else rng.uniform(310, 345)
-    inwards = rng.uniform(0.35, 0.9) if hooked else 1.0
+    inwards = rng.uniform(0.45, 0.9) if hooked else 1.0
     body = arc((0.5, 0.5), (across, 0.5), start, start + way * turn, inwards)
     return slanted([body], rng.uniform(-0.1, 0.4))
 
