@@ -80,6 +80,17 @@ def test_probabilities_sum_to_one(name: str) -> None:
     assert (scores.argsort(axis=1) == probabilities.argsort(axis=1)).all()
 
 
+def test_what_forms_show_is_in_the_champion_alone() -> None:
+    """Ways of other hands, cuts and remains are for teachers and champion; the other recipes stay as they were."""
+    for name, recipe in RECIPES.items():
+        if recipe.augmentation is not None:
+            amounts = recipe.augmentation.hands.redrawn, recipe.augmentation.cut, recipe.augmentation.remains
+            assert all(amounts) if name in {"cnn", "champion"} else not any(amounts)
+            assert recipe.augmentation.hands.added == 0.35
+    assert find("cnn").augmentation == find("champion").augmentation
+    assert hash(find("champion")) == hash(find("champion"))
+
+
 def test_unknown_recipe_names_the_known_ones() -> None:
     """A misspelt recipe is answered with the closest one and the list of all."""
     with pytest.raises(UserError, match=r"no recipe 'dense-150-5'; did you mean dense-150-50\?") as error:

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import SIDE
+from trainer.data.edges import add_remains, cut_edges
+from trainer.data.pen import BOX, CENTRE
 from trainer.recipes import Augmentation
 
 Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 
-_BOX = 20.0  # longer side of the digits in MNIST's form, in pixels
 _MOST_STRETCH = 3.0  # width over height, or the other way around
 _INK = 0.2  # grey from which a pixel counts for the size of a digit
 _WIDEST_GAP = 3.0  # pixels from its middle to its end
@@ -44,13 +46,15 @@ def distort(images: Floats, augmentation: Augmentation, rng: np.random.Generator
 
 
 def _distort_together(images: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
-    strokes = _restroke(images, _spread(rng, len(images)), augmentation)
+    cut, is_cut = cut_edges(images, augmentation.cut, rng)
+    fields, has_remains = add_remains(cut, augmentation.remains, rng)
+    strokes = _restroke(fields, _spread(rng, len(images)), augmentation)
     # Three fields over each copy: the column and the row that a pixel comes from, and how the ink flows there.
     waves = rng.standard_normal([len(images), 3, _KNOTS, _KNOTS], np.float32)
     waves[:, :2] *= augmentation.elastic * rng.random([len(images), 1, 1, 1], np.float32)
     parts = np.zeros([len(images), 3, len(_BASIS), len(_BASIS)], np.float32)
     parts[:, :, 2:, 2:] = waves
-    maps = _affine(images, strokes, augmentation, rng)
+    maps = _affine(fields, strokes, is_cut | has_remains, augmentation, rng)
     parts[:, :2, 0, 0], parts[:, :2, 0, 1], parts[:, :2, 1, 0] = maps[..., 0], maps[..., 1], maps[..., 2]
     # As many small products, which BLAS computes in this thread: training needs the other cores.
     fields = _BASIS.T @ (parts @ _BASIS)
@@ -100,8 +104,13 @@ def _restroke(images: Floats, amounts: Floats, augmentation: Augmentation) -> Fl
     return strokes
 
 
-def _affine(images: Floats, strokes: Floats, augmentation: Augmentation, rng: np.random.Generator) -> Floats:
-    """Coefficients, [n, 2, 3], of the affine maps from places in the copies to places in `strokes`."""
+def _affine(
+    images: Floats, strokes: Floats, renewed: Bools, augmentation: Augmentation, rng: np.random.Generator
+) -> Floats:
+    """Coefficients, [n, 2, 3], of the affine maps from places in the copies to places in `strokes`.
+
+    What is `renewed`, bool [n], has lost the size and the place that MNIST's form gives it, and gets them again.
+    """
     count = len(images)
     angle = math.radians(augmentation.rotation) * _spread(rng, count)
     shear = augmentation.shear * _spread(rng, count)
@@ -119,12 +128,13 @@ def _affine(images: Floats, strokes: Floats, augmentation: Augmentation, rng: np
     forward[:, 1, 1] = (sin * shear + cos) / aspect
     straight = np.broadcast_to(np.eye(2, dtype=np.float32), forward.shape)
     # Strokes added in another hand may reach further, but serving would have scaled them into the box, too.
-    longest = np.minimum(_longest(images, straight), _BOX)
+    longest = np.where(renewed, np.float32(BOX), np.minimum(_longest(images, straight), BOX))
     forward *= (size * longest / _longest(strokes, forward))[:, None, None]
 
     backward = np.linalg.inv(forward)
     centre = _centre_of_mass(strokes)
-    start = centre - np.einsum("nij,nj->ni", backward, centre + shift)
+    place = np.where(renewed[:, None], np.float32(CENTRE), centre)
+    start = centre - np.einsum("nij,nj->ni", backward, place + shift)
     return np.concatenate([start[:, :, None], backward], axis=2)
 
 

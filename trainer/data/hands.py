@@ -1,16 +1,22 @@
-"""Ones, fours, sixes, sevens and nines as other schools teach them than those of MNIST's writers.
+"""Digits as other schools teach them than those of MNIST's writers.
 
 Much of the world writes a one with a flag at the top and a serif at the foot, crosses its sevens and begins them with
 a hook, curls the beginning of a six and the tail of a nine, and leaves the right stroke of a four short, like
 lightning. A network that has seen MNIST alone takes a flag for a seven, a bar for a four, a curl for an eight or a
-three. Those strokes are drawn onto training
-images, as thick as their own, or taken off; the digit is then centred by its mass again as MNIST's are.
+three. Those strokes are drawn onto training images, as thick as their own, or taken off; the digit is then centred by
+its mass again as MNIST's are.
+
+Other ways share too little with MNIST's to be made of its images: nines like a p, twos like a Q, zeros that lie. They
+are written anew (`ways/`), with the pen of the image whose place they take.
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import SIDE
+from trainer.data.pen import draw
+from trainer.data.ways.table import WAYS, write
+from trainer.recipes import Hands
 
 Floats = npt.NDArray[np.float32]
 Point = npt.NDArray[np.float64]
@@ -18,6 +24,7 @@ Point = npt.NDArray[np.float64]
 
 _INK = 0.3  # grey from which a pixel counts for where a stroke begins and ends
 _CENTRE = (SIDE - 1) / 2 + 0.5  # MNIST's centre of mass, as a place between pixels counted from 0
+_THINNEST, _THICKEST = 0.4, 1.6  # radius of a pen, in pixels: a thicker one closes loops
 _PLACES = np.arange(SIDE, dtype=np.float32)
 
 # Lengths are shares of the digit's height, angles radians below the horizontal.
@@ -40,28 +47,45 @@ _CURL_SAG = (0.0, 0.15)
 _CUT = (0.4, 1.0)  # of the right stroke of a four above its bar
 
 
-def other_hands(images: Floats, labels: npt.NDArray[np.integer], share: float, rng: np.random.Generator) -> Floats:
-    """Change some of the ones, fours, sixes, sevens and nines.
+def other_hands(images: Floats, labels: npt.NDArray[np.integer], hands: Hands, rng: np.random.Generator) -> Floats:
+    """Change some of the ones, fours, sixes, sevens and nines, and write some digits anew in another way.
 
     Args:
         images: float32 [n, 28, 28], 0 to 1, white ink on black.
         labels: their digits, [n].
-        share: of those digits, 0 to 1.
-        rng: where the randomness comes from.
+        hands: how many.
+        rng: where the randomness comes from; it is asked for nothing that is not wanted.
 
     Returns:
         A copy of the images, float32 [n, 28, 28], 0 to 1.
     """
     copies = images.copy()
-    if not share:
-        return copies
+    if hands.added:
+        _add(copies, labels, hands.added, rng)
+    if hands.redrawn:
+        _redraw(copies, images, labels, hands.redrawn, rng)
+    return copies
+
+
+def _add(copies: Floats, labels: npt.NDArray[np.integer], share: float, rng: np.random.Generator) -> None:
+    """Draw strokes onto a share of the digits that have some, or take them off, in place."""
     chosen = rng.random(len(labels)) < share
     for digit, change in ((1, _flagged), (4, _lightning), (6, _begun), (7, _barred), (9, _curled)):
         for place in np.flatnonzero(chosen & (labels == digit)):
-            rows = np.flatnonzero((images[place] > _INK).any(axis=1))
+            rows = np.flatnonzero((copies[place] > _INK).any(axis=1))
             if len(rows) > 2:
-                copies[place] = _centred(change(images[place], rows[0], rows[-1], rng))
-    return copies
+                copies[place] = _centred(change(copies[place], rows[0], rows[-1], rng))
+
+
+def _redraw(
+    copies: Floats, images: Floats, labels: npt.NDArray[np.integer], share: float, rng: np.random.Generator
+) -> None:
+    """Write a share of the digits anew, in place: as thick and as bright as they are in `images`."""
+    chosen = rng.random(len(labels)) < share
+    places = [place for place in np.flatnonzero(chosen) if int(labels[place]) in WAYS and images[place].any()]
+    written = [write(int(labels[place]), rng) for place in places]
+    radii = np.array([min(max(_radius(images[place]), _THINNEST), _THICKEST) for place in places])
+    copies[places] = images[places].max(axis=(1, 2), keepdims=True) * draw(written, radii)
 
 
 def _flagged(image: Floats, top: int, bottom: int, rng: np.random.Generator) -> Floats:

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from exporter.picture.normalise import normalise_arrays
 from trainer.data.augment import distort
 from trainer.data.datasets import Dataset
+from trainer.data.edges import add_remains, cut_edges
 from trainer.recipes import Augmentation, find
 
 Floats = npt.NDArray[np.float32]
@@ -204,6 +205,30 @@ def test_steepness_sharpens(digits: Floats) -> None:
     np.testing.assert_allclose(factors.max(axis=(1, 2)), factors.min(axis=(1, 2)), rtol=1e-3)
     assert 1 <= factors.min() < 1.2
     assert 2.8 < factors.max() < 3.001
+
+
+@pytest.mark.parametrize(
+    "edges", [Augmentation(cut=1.0), Augmentation(remains=1.0), Augmentation(cut=1.0, remains=1.0)]
+)
+def test_edges_are_brought_into_form_again(digits: Floats, edges: Augmentation) -> None:
+    """Whatever is cut off or remains, the field is boxed and centred as serving would: 20 pixels, the middle."""
+    result = copies(digits, edges)
+    assert changed(digits, result).mean() > 0.9
+    # One digit of the sample has a speck so faint that it counts for the box at times.
+    assert (np.abs(longest_sides(result) - 20) <= 2).mean() > 0.99
+    assert np.abs(centres(result) - 14).max() < 0.8
+
+
+def test_edges_off_ask_for_no_random_numbers(digits: Floats) -> None:
+    """With no share of either, the random numbers go where they went, and copies are bit for bit what they were."""
+    plain = dataclasses.replace(SHIPPED, cut=0.0, remains=0.0)
+    rng, same = np.random.default_rng(3), np.random.default_rng(3)
+    cut, is_cut = cut_edges(digits, 0.0, rng)
+    full, has_remains = add_remains(cut, 0.0, rng)
+    assert full is digits
+    assert not (is_cut | has_remains).any()
+    assert rng.bit_generator.state == same.bit_generator.state
+    np.testing.assert_array_equal(distort(digits, plain, rng), distort(digits, plain, same))
 
 
 def test_blank_stays_blank() -> None:

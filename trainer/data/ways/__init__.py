@@ -1,0 +1,1 @@
+"""Ways of writing digits that MNIST's writers do not have."""
