@@ -20,7 +20,7 @@ RUN_TEMPERATURE: Final = "temperature"
 # The signature for encoded images.
 SIGNATURE: Final = "serving_default"
 IMAGE_BYTES: Final = "image_bytes"
-"""Input, string [batch]: one PNG or JPEG each."""
+"""Input, string [batch]: one PNG or JPEG each; turned upright by its Exif."""
 
 # The signature for callers that hold arrays in MNIST's own form.
 PIXELS_SIGNATURE: Final = "pixels"
@@ -58,6 +58,8 @@ UNSUPPORTED: Final = "format not supported"
 REFUSED: Final = "refused by the server"
 
 MAX_PIXELS: Final = 25_000_000
-"""Width times height beyond which an image is refused by its header, unread."""
+"""Width times height beyond which an image is refused by its header, unread. Of a JPEG, after what its decoder reduces
+for nothing: both sides to an eighth."""
 MAX_FILE_BYTES: Final = 256 * 1024 * 1024
-"""Size of an encoded image beyond which it is not sent: `too large`. No image within MAX_PIXELS needs as much."""
+"""Size of an encoded image beyond which it is not sent: `too large`. No PNG within MAX_PIXELS needs as much, nor
+does a camera's JPEG."""

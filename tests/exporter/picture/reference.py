@@ -11,6 +11,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
+from PIL import ImageOps
 
 from exporter.contract import SIDE
 from exporter.picture import colour, frame, locate, normalise, paper
@@ -45,9 +46,10 @@ def reference(octets: bytes) -> npt.NDArray[np.float32] | None:
 
 def _decode(octets: bytes) -> Numbers:
     """Red, green, blue and alpha, [h, w, 4], 0 to 255."""
-    picture: Pillow.Image = Pillow.open(io.BytesIO(octets))
+    picture: Pillow.Image = ImageOps.exif_transpose(Pillow.open(io.BytesIO(octets)))
     if picture.mode.startswith("I"):  # grey of 16 bits, which Pillow would clip to 255
-        picture = Pillow.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+        levels = np.asarray(picture).astype(int)
+        picture = Pillow.fromarray((levels >> max(int(levels.max()).bit_length() - 8, 0)).astype(np.uint8))
     return np.asarray(picture.convert("RGBA")).astype(float)
 
 
