@@ -21,8 +21,8 @@ from exporter.contract import (
     SIGNATURE,
 )
 from exporter.network.served import Network
-from exporter.picture.decode import decode, error_code, error_text
-from exporter.picture.normalise import normalise
+from exporter.picture.closer import read
+from exporter.picture.decode import error_code, error_text
 
 Outputs = dict[str, tf.Tensor]
 
@@ -31,8 +31,7 @@ def image_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
     """`serving_default` of a network: encoded images, string [n], to the contract's outputs."""
 
     def serving_default(image_bytes: tf.Tensor) -> Outputs:
-        code, index, pictures = decode(image_bytes)
-        pixels, has_ink = normalise(pictures)
+        code, index, pixels, has_ink = read(image_bytes)
         probabilities = network(pixels)
         # The survivors go back to their places in the batch; the rest keeps zeros and an error.
         code = tf.tensor_scatter_nd_update(code, index[:, None], tf.where(has_ink, 0, error_code(BLANK)))

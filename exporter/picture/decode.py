@@ -14,7 +14,7 @@ from exporter.contract import CORRUPT, ERRORS, MAX_PIXELS, NOT_AN_IMAGE, TOO_LAR
 from exporter.picture import png
 from exporter.picture.halve import halve_until
 from exporter.picture.jpeg import decode_jpeg
-from exporter.picture.orientation import UPRIGHT, turn
+from exporter.picture.orientation import UPRIGHT, turn, window_as_stored
 
 MAX_SIDE = 256
 """Longer pictures are halved while decoding until they are no longer, in pixels."""
@@ -165,6 +165,27 @@ def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
     return code, index, Pictures(grey[1], canvas, tf.concat([grey[2], extent], axis=0))
 
 
+def decode_windows(image_bytes: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tensor, Pictures]:
+    """Decode images that `decode` has decoded once more, string [k], and only a part of each, with more detail.
+
+    Args:
+        image_bytes: the images.
+        windows: top, left, bottom and right of the parts, float32 [k, 4], 0 to 1, in the upright picture.
+
+    Returns:
+        Places among the k, int64 [k], and the parts, all as colour, in that order; no side exceeds MAX_SIDE.
+    """
+    _, kind, is_odd = judge_headers(image_bytes)
+    kind = tf.maximum(kind, _LARGE_PNG)
+
+    def parts(images: tf.data.Dataset) -> tf.data.Dataset:
+        return images.map(lambda index, image: _decode_other(index, image, kind[index], is_odd[index], windows[index]))
+
+    every = tf.ones_like(kind, tf.bool)
+    index, canvas, extent = _decode_all(image_bytes, every, parts, [None, None, 4])
+    return index, Pictures(tf.zeros([0, 1, 1], tf.uint8), canvas, extent)
+
+
 def _decode_all(
     image_bytes: tf.Tensor,
     chosen: tf.Tensor,
@@ -248,19 +269,33 @@ def _decode_colour(index: tf.Tensor, image: tf.Tensor) -> Decoded:
     return index, rgba, tf.shape(rgba)[:2]
 
 
-def _decode_other(index: tf.Tensor, image: tf.Tensor, kind: tf.Tensor, is_odd: tf.Tensor) -> Decoded:
+def _decode_other(
+    index: tf.Tensor, image: tf.Tensor, kind: tf.Tensor, is_odd: tf.Tensor, window: tf.Tensor | None = None
+) -> Decoded:
+    """Decode an image, or a window of it."""
+    window = tf.constant([0.0, 0.0, 1.0, 1.0]) if window is None else window
+
     def with_png(decode_png: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         octets, orientation = tf.cond(is_odd, lambda: png.read_chunks(image), lambda: (image, UPRIGHT))
         return decode_png(octets), orientation
 
+    detail = tf.cast(MAX_SIDE / tf.reduce_max(window[2:] - window[:2]), tf.int64)
     rgba, orientation = tf.switch_case(
         kind - _LARGE_PNG,
         [
             lambda: with_png(png.decode_png),
             lambda: with_png(png.decode_shallow_png),
             lambda: with_png(png.decode_deep_png),
-            lambda: decode_jpeg(image, MAX_SIDE),
+            lambda: decode_jpeg(image, detail),
         ],
     )
-    rgba = turn(halve_until(rgba, MAX_SIDE), orientation)
+    part = _cut(rgba, window_as_stored(window, orientation))
+    rgba = turn(halve_until(part, MAX_SIDE), orientation)
     return index, rgba, tf.shape(rgba)[:2]
+
+
+def _cut(rgba: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    """The part of a picture, uint8 [h, w, 4], in a window, float32 [4]; at least a pixel, if it has any."""
+    size = tf.cast(tf.tile(tf.shape(rgba)[:2], [2]), tf.float32)
+    top, left, bottom, right = tf.unstack(tf.cast(tf.round(window * size), tf.int32))
+    return rgba[top : tf.maximum(bottom, top + 1), left : tf.maximum(right, left + 1)]

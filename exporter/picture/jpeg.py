@@ -38,8 +38,8 @@ def _noise() -> bytes:
 _NOISE = _noise()
 
 
-def decode_jpeg(jpeg: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decode a JPEG, string [], no larger than is needed for a picture that is then halved down to a side in pixels.
+def decode_jpeg(jpeg: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decode a JPEG, string [], no larger than is needed for a picture that is then halved down to a side, int64 [].
 
     Returns:
         uint8 [h, w, 4], or [0, 0, 4] where it is too large, and its orientation, int32 [], 1 to 8.

@@ -2,9 +2,10 @@
 
 MNIST was made by scaling each digit into a 20x20 box with anti-aliasing and placing it in a 28x28 field by its centre
 of mass (LeCun, Cortes, Burges: http://yann.lecun.com/exdb/mnist/). The same is done here to whatever arrives: colours
-and transparency become one level (`colour`), the level becomes ink (`paper`), what lies along the sides is taken away
-(`frame`), the digit is found (`locate`), the ink is stretched to full range, and one anti-aliased resampling brings its
-box to 20 pixels and its centre of mass to the middle. An image in MNIST's own form passes as it is, and cheaply.
+and transparency become one level (`colour`), a picture of a screen is cut to its square (`screen`), the level becomes
+ink (`paper`), what lies along the sides is taken away (`frame`), and so is what belongs to neighbours (`neighbours`).
+Then the digit is found (`locate`), the ink is stretched to full range, and one anti-aliased resampling brings its box
+to 20 pixels and its centre of mass to the middle. An image in MNIST's own form passes as it is, and cheaply.
 """
 
 import numpy as np
@@ -17,8 +18,10 @@ from exporter.picture.decode import Pictures
 from exporter.picture.frame import off_frame
 from exporter.picture.halve import OPAQUE, fit
 from exporter.picture.locate import locate
+from exporter.picture.neighbours import off_neighbours
 from exporter.picture.overview import Overview, pixels_inside
 from exporter.picture.paper import to_ink, window_max
+from exporter.picture.screen import inside_of_screen
 
 BOX = 20
 """Longest side of the ink in MNIST's form, in pixels."""
@@ -32,28 +35,34 @@ _LEAST_EVEN, _LEAST_UNEVEN = 6.0, 9.0  # of 255: fainter pictures hold no ink
 _STRONG_EVEN, _STRONG_UNEVEN = 0.45, 0.5  # of the ink's level: what counts for finding the digit
 _NOISE = 3.25  # root mean squares of what cells of bare paper hold, below which nothing is ink
 _MOST_NOISE = 0.35  # of the ink's level
+_FEW_PIXELS = 28.0  # of the longer side of a digit's box: another look at a large picture shows more of it
 _FULL = 0.8  # of the ink's level: as white as MNIST's strokes are in their middle
 
 
-def normalise(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+def normalise(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Bring n pictures into MNIST's form.
 
     Returns:
-        float32 [n, 28, 28], white ink on black, 0 to 1, and whether there is any ink, bool [n].
+        float32 [n, 28, 28], white ink on black, 0 to 1; whether there is any ink, bool [n]; and where the digit is in
+        its picture: top, left, bottom and right of its box, float32 [n, 4], 0 to 1, or zeros where it is not small.
     """
     level, extent = to_level(pictures)
     field, as_it_is = _mnist_form(level, extent)
     others = tf.where(~as_it_is)[:, 0]
+    nowhere = tf.zeros([tf.size(as_it_is), 4])
 
-    def with_others() -> tuple[tf.Tensor, tf.Tensor]:
+    def with_others() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         steps = examine(tf.gather(level, others), tf.gather(extent, others))
         where = others[:, None]
         return (
             tf.tensor_scatter_nd_update(field, where, steps["field"]),
             tf.tensor_scatter_nd_update(as_it_is, where, steps["has_ink"]),
+            tf.tensor_scatter_nd_update(nowhere, where, steps["small"]),
         )
 
-    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(tf.size(others) > 0, with_others, lambda: (field, as_it_is))
+    found: tuple[tf.Tensor, tf.Tensor, tf.Tensor] = tf.cond(
+        tf.size(others) > 0, with_others, lambda: (field, as_it_is, nowhere)
+    )
     return found
 
 
@@ -65,10 +74,14 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
         extent: height and width of each picture, int32 [n, 2], at least 1.
 
     Returns:
-        `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1.
+        `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1; of a picture that is cut to the
+            square that it shows, in the corner.
         `field`: MNIST's form, float32 [n, 28, 28], 0 to 1.
         `has_ink`: bool [n].
+        `small`: the box of a digit of few pixels, as for `normalise`, float32 [n, 4].
     """
+    whole = extent
+    level, extent = inside_of_screen(level, extent)
     overview = Overview.of(level, extent)
     inside = pixels_inside(level, extent)
     stands_out, is_even = to_ink(level, inside, overview)
@@ -78,16 +91,21 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
 
     strong = stands_out > (tf.where(is_even, _STRONG_EVEN, _STRONG_UNEVEN) * peak)[:, None, None]
     strong_cells = overview.reduce(tf.cast(strong, tf.float32))
+    stands_out, strong_cells = off_neighbours(stands_out, strong_cells, overview)
     rows, columns = locate(strong_cells)
     digit = _level_inside(stands_out, peak, strong_cells, overview, rows, columns)
     low, high = _range(digit, _noise(cells, strong_cells))
     scale = 1.0 / (high - low)
     window = overview.spread(rows * scale[:, None], columns)
     ink = tf.clip_by_value(stands_out * window - (low * scale)[:, None, None], 0.0, 1.0)
+    centre, side = _centre_of_mass(ink), _longest_side(ink, _BOX_EDGE)
+    is_small = has_ink & (side <= _FEW_PIXELS) & tf.reduce_all(extent == whole, axis=1)
+    corners = tf.concat([centre - side[:, None] / 2, centre + side[:, None] / 2], axis=1)
     return {
         "ink": ink,
-        "field": tf.where(has_ink[:, None, None], _place(ink), 0.0),
+        "field": tf.where(has_ink[:, None, None], _place(ink, centre, side), 0.0),
         "has_ink": has_ink,
+        "small": tf.where(is_small[:, None], corners / tf.tile(tf.cast(extent, tf.float32), [1, 2]), 0.0),
     }
 
 
@@ -173,10 +191,15 @@ def _range(level: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return low, tf.maximum(_FULL * level, low + 1e-3)
 
 
-def _place(ink: tf.Tensor) -> tf.Tensor:
-    """The field, float32 [n, 28, 28], whose box of 20 holds the ink, float32 [n, h, w], centred by mass."""
-    step = tf.maximum(_longest_side(ink, _BOX_EDGE) / BOX, 1e-3)
-    centre = _centre_of_mass(ink)
+def _place(ink: tf.Tensor, centre: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+    """The field, float32 [n, 28, 28], whose box of 20 holds the ink, float32 [n, h, w], centred by mass.
+
+    Args:
+        ink: 0 to 1.
+        centre: its centre of mass, float32 [n, 2], in pixels.
+        side: the longer side of its box, float32 [n], in pixels.
+    """
+    step = tf.maximum(side / BOX, 1e-3)
     rows = _resampling(centre[:, 0], step, tf.shape(ink)[1])
     columns = _resampling(centre[:, 1], step, tf.shape(ink)[2])
     field = tf.matmul(tf.matmul(rows, ink), columns, transpose_b=True)

@@ -46,6 +46,22 @@ def _octets(text: tf.Tensor, place: tf.Tensor, count: int) -> tf.Tensor:
     return tf.cast(tf.io.decode_raw(piece, tf.uint8, fixed_length=count), tf.int64)
 
 
+def _reversed(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether what is above in the upright picture lies below, or at the right, as stored; and the same for left."""
+    from_below = (orientation == 3) | (orientation == 4) | (orientation > 6)
+    from_the_right = (orientation == 2) | (orientation == 3) | (orientation == 6) | (orientation == 7)
+    return from_below, from_the_right
+
+
+def window_as_stored(window: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Where a part of the upright picture lies before it is turned: top, left, bottom, right, float32 [4], 0 to 1."""
+    from_below, from_the_right = _reversed(orientation)
+    top, left, bottom, right = tf.unstack(window)
+    top, bottom = tf.where(from_below, 1 - bottom, top), tf.where(from_below, 1 - top, bottom)
+    left, right = tf.where(from_the_right, 1 - right, left), tf.where(from_the_right, 1 - left, right)
+    return tf.where(orientation > 4, tf.stack([left, top, right, bottom]), tf.stack([top, left, bottom, right]))
+
+
 def turn(rgba: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turn a picture, uint8 [h, w, 4], upright: [h, w, 4] or, from orientation 5, [w, h, 4]."""
 
@@ -54,8 +70,7 @@ def turn(rgba: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         is_on_its_side = orientation > 4
         down = tf.range(tf.where(is_on_its_side, width, height))
         across = tf.range(tf.where(is_on_its_side, height, width))
-        from_below = (orientation == 3) | (orientation == 4) | (orientation > 6)
-        from_the_right = (orientation == 2) | (orientation == 3) | (orientation == 6) | (orientation == 7)
+        from_below, from_the_right = _reversed(orientation)
         down = tf.where(from_below, down[::-1], down)[:, None]
         across = tf.where(from_the_right, across[::-1], across)[None, :]
         place = tf.where(is_on_its_side, across * width + down, down * width + across)

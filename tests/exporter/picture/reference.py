@@ -27,6 +27,8 @@ from tests.exporter.picture.reference_cells import (
     to_pixels,
     upper_median,
 )
+from tests.exporter.picture.reference_neighbours import kept_cells
+from tests.exporter.picture.reference_screen import inside_of_screen
 
 # What the graph writes where it is used, without a name.
 _STRONGEST = 0.6  # of the maximum: the strongest ink
@@ -150,6 +152,7 @@ def _centre_of_mass(ink: Numbers) -> Numbers:
 def _long_way(level: Numbers) -> Numbers | None:
     if max(level.shape) > LARGE and min(level.shape) > 1:
         level = _halve(level)
+    level = inside_of_screen(level)
     stands_out, is_even = _off_paper(level)
     stands_out, cells = _off_frame(stands_out)
     peak = _strength(stands_out)
@@ -157,8 +160,11 @@ def _long_way(level: Numbers) -> Numbers | None:
         return None
     share = normalise._STRONG_EVEN if is_even else normalise._STRONG_UNEVEN
     strong_cells = to_cells((stands_out > share * peak).astype(float))
+    down, across = cell_of_pixel(level.shape[0]), cell_of_pixel(level.shape[1])
+    kept = kept_cells(strong_cells, level.shape)
+    stands_out, strong_cells = stands_out * kept[down][:, across], strong_cells * kept
     rows, columns = _locate(strong_cells)
-    window = rows[cell_of_pixel(level.shape[0])][:, None] & columns[cell_of_pixel(level.shape[1])]
+    window = rows[down][:, None] & columns[across]
 
     ink = stands_out * window
     low = min(normalise._NOISE * _noise(cells, strong_cells), normalise._MOST_NOISE * _strength(ink))
