@@ -42,7 +42,7 @@ class Overview:
     def of(cls, canvas: tf.Tensor, extent: tf.Tensor) -> "Overview":
         """The cells of pictures on a canvas [n, h, w, ...] with extents int32 [n, 2]."""
         shape = tf.shape(canvas)
-        rows, columns = _area_weights(extent[:, 0], shape[1]), _area_weights(extent[:, 1], shape[2])
+        rows, columns = (area_weights(extent[:, axis], shape[axis + 1], SIZE) for axis in (0, 1))
         return cls(rows, columns, tf.cast(extent, tf.float32))
 
     def of_some(self, chosen: tf.Tensor) -> "Overview":
@@ -66,14 +66,20 @@ class Overview:
         return at_rows[:, :, None] * at_columns[:, None, :]
 
 
-def _area_weights(extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """How much of each cell each pixel covers, float32 [n, SIZE, length], by int32 [n]; rows sum to 1."""
+def area_weights(extent: tf.Tensor, length: tf.Tensor, cells: int) -> tf.Tensor:
+    """How much of each cell each pixel covers, float32 [n, cells, length], by int32 [n]; rows sum to 1."""
     # Scans come in few sizes, but for a pixel more or less.
     sizes, place = tf.unique(extent)
-    edges = tf.range(SIZE + 1, dtype=tf.float32)[None] * (tf.cast(sizes, tf.float32)[:, None] / SIZE)
+    sizes = tf.cast(sizes, tf.float32)
+    return tf.gather(area_weights_between(tf.zeros_like(sizes), sizes, length, cells), place)
+
+
+def area_weights_between(first: tf.Tensor, last: tf.Tensor, length: tf.Tensor, cells: int) -> tf.Tensor:
+    """The same for cells that share the pixels from one edge, float32 [n], to another."""
+    edges = first[:, None] + tf.range(cells + 1, dtype=tf.float32) * ((last - first) / cells)[:, None]
     pixel = tf.range(length, dtype=tf.float32)
     low, high = edges[:, :-1, None], edges[:, 1:, None]
-    return tf.gather(tf.nn.relu(tf.minimum(high, pixel + 1.0) - tf.maximum(low, pixel)) / (high - low), place)
+    return tf.nn.relu(tf.minimum(high, pixel + 1.0) - tf.maximum(low, pixel)) / (high - low)
 
 
 def _interpolation(extent: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,7 @@ from tests.exporter.picture.reference_cells import (
     to_pixels,
     upper_median,
 )
+from tests.exporter.picture.reference_rules import off_rules
 
 # What the graph writes where it is used, without a name.
 _STRONGEST = 0.6  # of the maximum: the strongest ink
@@ -148,6 +149,7 @@ def _centre_of_mass(ink: Numbers) -> Numbers:
 def _long_way(level: Numbers) -> Numbers | None:
     if max(level.shape) > LARGE and min(level.shape) > 1:
         level = _halve(level)
+    level = off_rules(level)
     stands_out, is_even = _off_paper(level)
     stands_out, cells = _off_frame(stands_out)
     peak = _strength(stands_out)

@@ -11,16 +11,16 @@ Numbers = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-def to_cells(pixels: Numbers) -> Numbers:
-    """Mean of what lies in each of SIZE x SIZE equal parts of a picture, pixels cut in pieces where need be."""
-    for axis in (0, 1):
+def to_cells(pixels: Numbers, rows: int = SIZE, columns: int = SIZE) -> Numbers:
+    """Mean of what lies in each of rows x columns equal parts of a picture, pixels cut in pieces where need be."""
+    for axis, count in enumerate((rows, columns)):
         length = pixels.shape[axis]
-        edges = np.linspace(0, length, SIZE + 1)
+        edges = np.linspace(0, length, count + 1)
 
         def means(line: Numbers, length: int = length, edges: Numbers = edges) -> Numbers:
             up_to = np.concatenate([[0.0], np.cumsum(line)])
             sums: Numbers = np.diff(np.interp(edges, np.arange(length + 1), up_to))
-            return sums * SIZE / length
+            return sums * (len(edges) - 1) / length
 
         pixels = np.apply_along_axis(means, axis, pixels)
     return pixels
