@@ -168,7 +168,7 @@ def _evenness(candidates: Candidates) -> tf.Tensor:
 
 
 def _heights_at(candidates: Candidates, row: tf.Tensor) -> tf.Tensor:
-    """How far each block stands out, float32 [n, 2, 2, k, BLOCKS], along lines with their middles in int32 [n, 2, 2, k]."""
+    """How far each block stands out, float32 [n, 2, 2, k, BLOCKS], along lines in rows int32 [n, 2, 2, k]."""
     return _heights(candidates, row[..., None] + _offsets(candidates)[..., None, :])
 
 

@@ -4,7 +4,8 @@ MNIST was made by scaling each digit into a 20x20 box with anti-aliasing and pla
 of mass (LeCun, Cortes, Burges: http://yann.lecun.com/exdb/mnist/). The same is done here to whatever arrives: colours
 and transparency become one level (`colour`), a form's lines are painted over (`rules`), the level becomes ink
 (`paper`), what lies along the sides is taken away (`frame`), the digit is found (`locate`), the ink is stretched to
-full range, and one anti-aliased resampling brings its box to 20 pixels and its centre of mass to the middle. An image in MNIST's own form passes as it is, and cheaply.
+full range, and one anti-aliased resampling brings its box to 20 pixels and its centre of mass to the middle. An image
+in MNIST's own form passes as it is, and cheaply.
 """
 
 import numpy as np

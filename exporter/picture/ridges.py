@@ -28,6 +28,7 @@ _LEAST = 8.0  # of 255: as much a ridge stands out at least
 _LEAST_SHARE = 0.12  # of the profiles' range: so much, too
 _TILT_COSTS = 1e-3  # of 255: of ridges as high the one with the least tilt counts
 _COARSE_SHARE = 0.4  # of that: so much is left of a thin line's height in the cells of an overview
+_MOST_LINES = 8  # side by side: more are ruled or squared paper, of which nothing is to be taken away alone
 _SIGNS = 2  # dark lines and bright ones
 _FAR = 1e9
 
@@ -37,10 +38,10 @@ _LEVERS = (np.arange(BLOCKS) - (BLOCKS - 1) / 2) / ((BLOCKS - 1) / 2)  # of the 
 OFFSETS = np.rint(_TILTS[:, None] * _LEVERS).astype(np.int32)
 """By how many rows a tilt, -STEEPEST to STEEPEST, moves each block, [2 * STEEPEST + 1, BLOCKS]."""
 
-# For each block: places in the profiles [ROWS * BLOCKS] for every side, tilt and row of the side's zone.
+# For each block: places among heights [BLOCKS, ROWS] for every side, tilt and row of the side's zone.
 _ZONES = np.stack([np.arange(_ZONE), np.arange(ROWS - _ZONE, ROWS)])
-_ALIGNED = np.clip(_ZONES[None, :, None, :] + OFFSETS.T[:, None, :, None], 0, ROWS - 1) * BLOCKS
-_ALIGNED = (_ALIGNED + np.arange(BLOCKS)[:, None, None, None]).reshape(BLOCKS, -1).astype(np.int32)
+_ALIGNED = np.clip(_ZONES[None, :, None, :] + OFFSETS.T[:, None, :, None], 0, ROWS - 1)
+_ALIGNED = (_ALIGNED + ROWS * np.arange(BLOCKS)[:, None, None, None]).reshape(BLOCKS, -1).astype(np.int32)
 _TILT_COST = np.tile(np.repeat(_TILT_COSTS * np.abs(_TILTS), _ZONE), 2)[:, None].astype(np.float32)
 
 _COARSE = SIZE // BLOCKS
@@ -100,14 +101,15 @@ def candidates(level: tf.Tensor, extent: tf.Tensor) -> Candidates:
     profiles = _profiles(level, extent)
     ridges = tf.nn.relu(_ridges(profiles, _REACH, _median(profiles)))
     # Pictures last: so blocks are taken apart, and rows gathered, in long runs.
-    by_place = tf.transpose(tf.reshape(_beside(ridges), [-1, ROWS, 2 * _SIGNS, BLOCKS]), [1, 3, 0, 2])
-    by_place = tf.reshape(by_place, [ROWS * BLOCKS, -1])
-    heights = tf.stack(_second_and_third(tf.gather(by_place, _ALIGNED))) - _TILT_COST
+    by_block = tf.transpose(tf.reshape(_beside(ridges), [-1, ROWS, 2 * _SIGNS, BLOCKS]), [3, 1, 0, 2])
+    by_block = tf.reshape(by_block, [BLOCKS, ROWS, -1])
+    heights = tf.stack(_second_and_third(tf.gather(tf.reshape(by_block, [BLOCKS * ROWS, -1]), _ALIGNED))) - _TILT_COST
     heights = tf.reshape(tf.transpose(heights, [2, 0, 1]), [-1, 2, _SIGNS, 2, 2, len(_TILTS) * _ZONE])
     best = tf.reduce_max(heights, axis=-1)
     place = tf.argmax(heights, axis=-1, output_type=tf.int32)
 
     floor = _floor(profiles)[:, None, None, None]
+    is_ruled = _are_many(_second_and_third(by_block)[1], floor)
     is_long = best[:, :, :, 0] > floor
     height = tf.where(is_long, best[:, :, :, 0], best[:, :, :, 1])
     height = tf.where(height > floor, height, 0.0)
@@ -115,7 +117,7 @@ def candidates(level: tf.Tensor, extent: tf.Tensor) -> Candidates:
     is_bright = height[:, :, 1] > height[:, :, 0]
     place = tf.where(is_bright, place[:, :, 1], place[:, :, 0])
     return Candidates(
-        found=tf.reduce_max(height, axis=2) > 0.0,
+        found=(tf.reduce_max(height, axis=2) > 0.0) & ~is_ruled,
         is_long=tf.where(is_bright, is_long[:, :, 1], is_long[:, :, 0]),
         row=place % _ZONE + tf.constant([0, ROWS - _ZONE]),
         tilt=place // _ZONE - STEEPEST,
@@ -127,6 +129,14 @@ def candidates(level: tf.Tensor, extent: tf.Tensor) -> Candidates:
 def _suffice(found: tf.Tensor, is_long: tf.Tensor) -> tf.Tensor:
     """Whether any of bool [n, 2, 2] is long, or three are found, bool [n]."""
     return tf.reduce_any(is_long, axis=[1, 2]) | (tf.reduce_sum(tf.cast(found, tf.int32), axis=[1, 2]) >= 3)
+
+
+def _are_many(height: tf.Tensor, floor: tf.Tensor) -> tf.Tensor:
+    """Whether there are lines all over a picture, bool [n, 1, 1], by each row's height, float32 [ROWS, n * 2 * 2]."""
+    is_high = tf.transpose(tf.reshape(height, [ROWS, -1, 2, _SIGNS]), [1, 2, 3, 0]) > floor
+    begins = tf.concat([is_high[..., :1], is_high[..., 1:] & ~is_high[..., :-1]], axis=-1)
+    most = tf.reduce_max(tf.reduce_sum(tf.cast(begins, tf.int32), axis=-1), axis=[1, 2], keepdims=True)
+    return most > _MOST_LINES
 
 
 def _profiles(level: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
@@ -158,10 +168,10 @@ def _median(profiles: tf.Tensor) -> tf.Tensor:
 
 
 def _ridges(profiles: tf.Tensor, reach: int, most: tf.Tensor | None = None) -> tf.Tensor:
-    """How far rows of profiles, float32 [n, k, c], stand out to the low side, float32 [n, k, c]; 0 and less: not at all.
+    """How far rows of profiles stand out to the low side, float32 [n, k, c]; 0 and less: not at all.
 
     Args:
-        profiles: levels.
+        profiles: levels, float32 [n, k, c].
         reach: of so many rows on either side the highest counts; beyond the picture's edge there is nothing to count.
         most: levels, float32 [n, c], from which they stand out, too.
     """

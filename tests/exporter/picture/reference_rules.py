@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from exporter.picture import lines as found_lines
 from exporter.picture import ridges, rules
@@ -12,6 +13,10 @@ from tests.exporter.picture.reference_cells import Mask, Numbers, to_cells
 
 _MIDDLE = (BLOCKS - 1) / 2
 _TILTS = range(-ridges.STEEPEST, ridges.STEEPEST + 1)
+
+
+class _RuledPaperError(Exception):
+    """There are lines all over the picture."""
 
 
 @dataclass
@@ -82,9 +87,11 @@ class Line:
             and self.evenness >= found_lines._LEAST_EVEN
         )
 
-    def _rows_at(self, row: int) -> Numbers:
+    def _rows_at(self, row: int) -> npt.NDArray[np.intp]:
         """The rows in which the line passes the blocks."""
-        return np.clip(row + np.rint(self.tilt * (np.arange(BLOCKS) - _MIDDLE) / _MIDDLE).astype(int), 0, ROWS - 1)
+        steps = np.rint(self.tilt * (np.arange(BLOCKS) - _MIDDLE) / _MIDDLE)
+        rows: npt.NDArray[np.intp] = np.clip(row + steps.astype(int), 0, ROWS - 1)
+        return rows
 
     def _band(self) -> tuple[int, int]:
         """The first and the last row of the line."""
@@ -129,7 +136,7 @@ def _may_have_lines(level: Numbers) -> bool:
         high = [_near(_ridges(sign * profile, ridges._REACH * len(profile) // ROWS)) > floor for sign in (-1, 1)]
         blocks = np.max(np.sum(high, axis=2), axis=0)
         most += [blocks[: ridges._COARSE_ZONE].max(), blocks[-ridges._COARSE_ZONE :].max()]
-    return max(most) >= BLOCKS - 1 or sorted(most)[1] >= BLOCKS - 2
+    return bool(max(most) >= BLOCKS - 1 or sorted(most)[1] >= BLOCKS - 2)
 
 
 def _floor(profiles: list[Numbers]) -> float:
@@ -155,7 +162,10 @@ def _near(heights: Numbers) -> Numbers:
 
 def _lines(level: Numbers) -> list[Line]:
     """The printed lines of a picture, at most one along each side."""
-    found = list(_candidates(level))
+    try:
+        found = list(_candidates(level))
+    except _RuledPaperError:
+        return []
     if not any(line.is_long for line in found) and len(found) < 3:
         return []
     for line in found:
@@ -173,6 +183,9 @@ def _candidates(level: Numbers) -> Iterator[Line]:
             for sign in (-1, 1):
                 above_median = sign * profile - np.median(sign * profile, axis=0)
                 heights = np.minimum(_ridges(sign * profile, ridges._REACH), np.maximum(above_median, 0))
+                is_high = np.sort(_near(heights), axis=1)[:, 2] > floor
+                if (np.diff(is_high, prepend=False) & is_high).sum() > ridges._MOST_LINES:
+                    raise _RuledPaperError
                 for hidden in (1, 2):
                     height, row, tilt = _highest(_near(heights), hidden, is_last=is_last)
                     if height > floor:
@@ -248,7 +261,8 @@ def _within(line: Line, picture: Numbers) -> Mask:
     y = np.arange(len(picture))[:, None] + 0.5
     below_top = (y > line.top) | (line.top < 0.5)
     above_bottom = (y < line.bottom) | (line.bottom > len(picture) - 0.5)
-    return below_top & above_bottom
+    within: Mask = below_top & above_bottom
+    return within
 
 
 def _across(line: Line, picture: Numbers) -> Numbers:
