@@ -2,10 +2,11 @@
 
 MNIST was made by scaling each digit into a 20x20 box with anti-aliasing and placing it in a 28x28 field by its centre
 of mass (LeCun, Cortes, Burges: http://yann.lecun.com/exdb/mnist/). The same is done here to whatever arrives: colours
-and transparency become one level (`colour`), a picture of a screen is cut to its square (`screen`), the level becomes
-ink (`paper`), what lies along the sides is taken away (`frame`), and so is what belongs to neighbours (`neighbours`).
-Then the digit is found (`locate`), the ink is stretched to full range, and one anti-aliased resampling brings its box
-to 20 pixels and its centre of mass to the middle. An image in MNIST's own form passes as it is, and cheaply.
+and transparency become one level (`colour`), a picture of a screen is cut to its square (`screen`), a form's lines are
+painted over (`rules`), the level becomes ink (`paper`), what lies along the sides is taken away (`frame`), and so is
+what belongs to neighbours (`neighbours`). Then the digit is found (`locate`), the ink is stretched to full range, and
+one anti-aliased resampling brings its box to 20 pixels and its centre of mass to the middle. An image in MNIST's own
+form passes as it is, and cheaply.
 """
 
 import numpy as np
@@ -21,6 +22,7 @@ from exporter.picture.locate import locate
 from exporter.picture.neighbours import off_neighbours
 from exporter.picture.overview import Overview, pixels_inside
 from exporter.picture.paper import to_ink, window_max
+from exporter.picture.rules import off_rules
 from exporter.picture.screen import inside_of_screen
 
 BOX = 20
@@ -83,8 +85,9 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     whole = extent
     level, extent = inside_of_screen(level, extent)
     overview = Overview.of(level, extent)
+    level, cells = off_rules(level, extent, overview)
     inside = pixels_inside(level, extent)
-    stands_out, is_even = to_ink(level, inside, overview)
+    stands_out, is_even = to_ink(level, cells, inside, overview)
     stands_out, cells = off_frame(stands_out, overview)
     peak = _ink_level(stands_out)
     has_ink = peak > tf.where(is_even, _LEAST_EVEN, _LEAST_UNEVEN)

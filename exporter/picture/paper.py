@@ -62,18 +62,18 @@ _FIT = np.linalg.pinv(_AT_BORDER)
 _EVERYWHERE = _basis(*np.meshgrid(_PLACE, _PLACE, indexing="ij")).reshape(-1, 4)
 
 
-def to_ink(level: tf.Tensor, inside: tf.Tensor, overview: Overview) -> tuple[tf.Tensor, tf.Tensor]:
+def to_ink(level: tf.Tensor, cells: tf.Tensor, inside: tf.Tensor, overview: Overview) -> tuple[tf.Tensor, tf.Tensor]:
     """How far each pixel stands out from the paper towards the ink, float32 [n, h, w], at least 0; 0 outside.
 
     Args:
         level: float32 [n, h, w], as `colour.to_level` gives it.
+        cells: what the cells hold of it, float32 [n, SIZE, SIZE].
         inside: which pixels belong to the picture, float32 [n, h, w], 0 or 1.
         overview: the cells of the pictures.
 
     Returns:
         The ink, and whether the paper is even, bool [n].
     """
-    cells = overview.reduce(level)
     is_even, paper, sign = _even_paper(cells, overview.extent)
     ink = tf.nn.relu((level - paper[:, None, None]) * sign[:, None, None]) * inside
     uneven = tf.where(~is_even)[:, 0]

@@ -28,6 +28,7 @@ from tests.exporter.picture.reference_cells import (
     upper_median,
 )
 from tests.exporter.picture.reference_neighbours import kept_cells
+from tests.exporter.picture.reference_rules import off_rules
 from tests.exporter.picture.reference_screen import inside_of_screen
 
 # What the graph writes where it is used, without a name.
@@ -153,6 +154,7 @@ def _long_way(level: Numbers) -> Numbers | None:
     if max(level.shape) > LARGE and min(level.shape) > 1:
         level = _halve(level)
     level = inside_of_screen(level)
+    level = off_rules(level)
     stands_out, is_even = _off_paper(level)
     stands_out, cells = _off_frame(stands_out)
     peak = _strength(stands_out)
