@@ -125,9 +125,8 @@ def probe(level: tf.Tensor, extent: tf.Tensor, place: tf.Tensor, axes: tuple[int
         axes: 0 for lines along rows, 1 for those along columns.
     """
     height, width = tf.unstack(tf.shape(level)[1:])
-    strides = tf.stack([width, 1])
     size, length = (tf.gather(values, axes, axis=1)[:, :, None, None] for values in (extent, extent[:, ::-1]))
-    across, along = (tf.gather(values, axes)[:, None, None] for values in (strides, strides[::-1]))
+    across, along = (tf.gather(steps, axes)[:, None, None] for steps in (tf.stack([width, 1]), tf.stack([1, width])))
     place = tf.clip_by_value(place - 0.5, 0.0, tf.cast(size - 1, tf.float32))
     before = tf.cast(place, tf.int32)
     part = place - tf.cast(before, tf.float32)
