@@ -124,7 +124,7 @@ def _rest(level: tf.Tensor, extent: tf.Tensor, lines: Lines) -> tuple[tf.Tensor,
 def inpaint(level: tf.Tensor, extent: tf.Tensor, lines: Lines, taken: tf.Tensor) -> tf.Tensor:
     """Pictures, float32 [n, h, w], with chosen lines, bool [n, 2, 2], painted over by what is on both sides of them."""
     for axis in (0, 1):
-        # Along the line, then side by side; rows and columns of the picture meet it in the order of its axes.
+        # What runs along lines gets a dimension for the pixels across them: before it, or after it for columns.
         length = tf.shape(level)[2 - axis]
         top, bottom = (edge[:, axis, :, :length] for edge in (lines.top, lines.bottom))
         beside = tf.concat([top - 0.5, bottom + 0.5], axis=1)[:, None]
