@@ -86,7 +86,7 @@ def _examine(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Ten
     _, _, pictures = decode(images)
     level, extent = to_level(pictures)
     steps = examine(level, extent)
-    paper = background(level, pixels_inside(level, extent), Overview.of(level, extent))
+    paper = background(steps["level"], pixels_inside(level, extent), Overview.of(level, extent))
     return extent, tf.clip_by_value(paper, 0.0, 255.0), steps["ink"], steps["field"]
 
 

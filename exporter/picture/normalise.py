@@ -67,6 +67,7 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
         extent: height and width of each picture, int32 [n, 2], at least 1.
 
     Returns:
+        `level`: the pictures without printed lines, float32 [n, h, w].
         `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1.
         `field`: MNIST's form, float32 [n, 28, 28], 0 to 1.
         `has_ink`: bool [n].
@@ -88,6 +89,7 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     window = overview.spread(rows * scale[:, None], columns)
     ink = tf.clip_by_value(stands_out * window - (low * scale)[:, None, None], 0.0, 1.0)
     return {
+        "level": level,
         "ink": ink,
         "field": tf.where(has_ink[:, None, None], _place(ink), 0.0),
         "has_ink": has_ink,
