@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from exporter.command import UserError
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, SIGNATURE
+from exporter.picture.closer import windows_around
 from exporter.picture.colour import to_level
-from exporter.picture.decode import decode
+from exporter.picture.decode import Pictures, decode, decode_windows
 from exporter.picture.normalise import examine
 from exporter.picture.overview import Overview, pixels_inside
 from exporter.picture.paper import background
@@ -25,6 +26,8 @@ _NOWHERE = (222, 226, 232)  # beside a picture that is no square
 _CHECKS = ((255, 255, 255), (196, 206, 220))  # below transparency
 
 Pixels = npt.NDArray[np.uint8]
+Steps = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+"""Extent; paper, 0 to 255; ink and field, 0 to 1."""
 
 
 def show(files: list[Path], model: Path, out: Path) -> None:
@@ -72,29 +75,46 @@ def _entry(file: Path, predict: tf.types.experimental.GenericFunction) -> tuple[
 
 
 def _tiles(octets: bytes) -> list[Image.Image]:
-    extent, paper, ink, field = _examine(tf.constant([octets]))
-    if not len(extent):
+    images = tf.constant([octets])
+    steps, windows = _examine(images)
+    if not len(steps[0]):
         return [Image.new("RGB", (_TILE, _TILE), _NOWHERE)] * len(_HEADINGS)
+    if len(windows):
+        steps = _examine_part(images, windows)
+    extent, paper, ink, field = steps
     height, width = extent.numpy()[0]
     grey = (paper[0, :height, :width], ink[0, :height, :width] * 255, field[0] * 255)
     return [_original(octets), *(_tile(Image.fromarray(values.numpy().round().astype(np.uint8))) for values in grey)]
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator] # has no types
-def _examine(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Extent, paper (0 to 255), ink and field (0 to 1) of the images that can be decoded."""
+def _examine(images: tf.Tensor) -> tuple[Steps, tf.Tensor]:
+    """The steps of images that can be decoded, and the windows, float32 [k, 4], of those that get a closer look."""
     _, _, pictures = decode(images)
-    level, extent = to_level(pictures)
-    steps = examine(level, extent)
+    steps, box = _steps(pictures)
+    return steps, windows_around(box, pictures)[1]
+
+
+@tf.function(  # type: ignore[untyped-decorator] # the same
+    input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.float32)]
+)
+def _examine_part(images: tf.Tensor, windows: tf.Tensor) -> Steps:
+    return _steps(decode_windows(images, windows)[1])[0]
+
+
+def _steps(pictures: Pictures) -> tuple[Steps, tf.Tensor]:
+    steps = examine(*to_level(pictures))
+    level, extent = steps["level"], steps["extent"]
     paper = background(level, pixels_inside(level, extent), Overview.of(level, extent))
-    return extent, tf.clip_by_value(paper, 0.0, 255.0), steps["ink"], steps["field"]
+    return (extent, tf.clip_by_value(paper, 0.0, 255.0), steps["ink"], steps["field"]), steps["small"]
 
 
 def _original(octets: bytes) -> Image.Image:
-    picture: Image.Image = Image.open(io.BytesIO(octets))
+    picture: Image.Image = ImageOps.exif_transpose(Image.open(io.BytesIO(octets)))
     if picture.mode.startswith("I"):
         # 16 bits a pixel: Pillow would cut off instead of scaling.
-        picture = Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
+        levels = np.asarray(picture).astype(np.int64)
+        picture = Image.fromarray((levels >> max(int(levels.max()).bit_length() - 8, 0)).astype(np.uint8))
     return _tile(picture.convert("RGBA"))
 
 

@@ -25,30 +25,32 @@ def read(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Te
     """
     code, index, pictures = decode(image_bytes)
     field, has_ink, box = normalise(pictures)
-    small = tf.where((box[:, 2] > 0) & _is_large(pictures))[:, 0]
+    small, windows = windows_around(box, pictures)
 
-    def closer() -> tuple[tf.Tensor, tf.Tensor]:
-        encoded = tf.gather(image_bytes, tf.gather(index, small))
-        extent = tf.cast(tf.gather(pictures.extent, small), tf.float32)
-        read_again, parts = decode_windows(encoded, _windows(tf.gather(box, small), extent))
+    def closer() -> tf.Tensor:
+        read_again, parts = decode_windows(tf.gather(image_bytes, tf.gather(index, small)), windows)
         again, has_more, _ = normalise(parts)
         # A digit that a closer look does not find is left as it was.
         better = tf.where(has_more)[:, 0]
         where = tf.gather(small, tf.gather(read_again, better))[:, None]
-        return tf.tensor_scatter_nd_update(field, where, tf.gather(again, better)), has_ink
+        return tf.tensor_scatter_nd_update(field, where, tf.gather(again, better))
 
-    field, has_ink = tf.cond(tf.size(small) > 0, closer, lambda: (field, has_ink))
-    return code, index, field, has_ink
-
-
-def _is_large(pictures: Pictures) -> tf.Tensor:
-    return tf.reduce_max(pictures.extent, axis=1) > _LARGE
+    return code, index, tf.cond(tf.size(small) > 0, closer, lambda: field), has_ink
 
 
-def _windows(box: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
-    """Squares around boxes, float32 [k, 4], within the pictures, 0 to 1; `extent` is in pixels, float32 [k, 2]."""
-    pixels = tf.tile(extent, [1, 2])
-    corners = box * pixels
+def windows_around(box: tf.Tensor, pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which of m pictures are worth a closer look, and where.
+
+    Args:
+        box: where their digits are if these are small, float32 [m, 4], as `normalise` gives it.
+        pictures: what `decode` made of them.
+
+    Returns:
+        Their places, int64 [k], and squares around the digits: top, left, bottom and right, float32 [k, 4], 0 to 1.
+    """
+    small = tf.where((box[:, 2] > 0) & (tf.reduce_max(pictures.extent, axis=1) > _LARGE))[:, 0]
+    pixels = tf.tile(tf.cast(tf.gather(pictures.extent, small), tf.float32), [1, 2])
+    corners = tf.gather(box, small) * pixels
     centre = (corners[:, :2] + corners[:, 2:]) / 2
     reach = tf.reduce_max(corners[:, 2:] - corners[:, :2], axis=1, keepdims=True) * (_AROUND / 2)
-    return tf.clip_by_value(tf.concat([centre - reach, centre + reach], axis=1) / pixels, 0.0, 1.0)
+    return small, tf.clip_by_value(tf.concat([centre - reach, centre + reach], axis=1) / pixels, 0.0, 1.0)

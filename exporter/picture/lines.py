@@ -17,7 +17,7 @@ _PROBES = 5  # across a line
 _INK_BESIDE = 0.5  # of a line's contrast: what is beside the line and as strong is attached to it
 _INK_ON = 0.35  # of a line's contrast: places on the line that are as strong are covered
 _LEAST_COVERED = 0.8  # of a line's length
-_END_SHARE = 25  # th parts of a line's length: its ends
+_END_PARTS = 25  # of a line's length: each end is one of them
 _LEAST_REACH = 0.5  # of each end that is covered
 _MOST_ATTACHED = 0.45  # of a line's length
 _LEAST_LENGTH = 8  # pixels
@@ -81,7 +81,7 @@ def measure(level: tf.Tensor, extent: tf.Tensor, candidates: Candidates) -> Line
     is_covered = on - usual_beside[..., None] > _INK_ON * contrast[..., None]
     is_attached = beside - usual_beside[..., None] > _INK_BESIDE * contrast[..., None]
     attached, covered = share(is_attached, is_between), share(is_covered, is_between)
-    end = tf.maximum(count // _END_SHARE, 1)[..., None]
+    end = tf.maximum(count // _END_PARTS, 1)[..., None]
     place = tf.cumsum(tf.cast(is_between, tf.int32), axis=-1)
     at_start, at_end = is_between & (place <= end), is_between & (place > count[..., None] - end)
     reach = tf.minimum(share(is_covered, at_start), share(is_covered, at_end))
@@ -125,9 +125,8 @@ def probe(level: tf.Tensor, extent: tf.Tensor, place: tf.Tensor, axes: tuple[int
         axes: 0 for lines along rows, 1 for those along columns.
     """
     height, width = tf.unstack(tf.shape(level)[1:])
-    strides = tf.stack([width, 1])
     size, length = (tf.gather(values, axes, axis=1)[:, :, None, None] for values in (extent, extent[:, ::-1]))
-    across, along = (tf.gather(values, axes)[:, None, None] for values in (strides, strides[::-1]))
+    across, along = (tf.gather(steps, axes)[:, None, None] for steps in (tf.stack([width, 1]), tf.stack([1, width])))
     place = tf.clip_by_value(place - 0.5, 0.0, tf.cast(size - 1, tf.float32))
     before = tf.cast(place, tf.int32)
     part = place - tf.cast(before, tf.float32)

@@ -8,9 +8,10 @@ the digit that hang together with nothing, such as the roof of a 5, lie above or
 
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
-from exporter.picture.overview import SIZE, Overview
+from exporter.picture.overview import SIZE, Overview, border_of
 
 _SMALLEST = 20  # pixels of the longer side: a smaller picture is one digit, cut to its ink
 _INK = (0.12, 0.5)  # of a cell's pixels are strong ink where it belongs to a stroke: in cells of many pixels, of few
@@ -27,6 +28,7 @@ _CHECKED = 4  # steps of propagation between two looks whether there is anything
 _MOST_ROUNDS = 40
 
 _CELLS = SIZE * SIZE
+_ONE = np.int64(1)
 _LABELS = _CELLS + 1  # 0 is no component
 
 
@@ -42,18 +44,20 @@ def off_neighbours(stands_out: tf.Tensor, strong_cells: tf.Tensor, overview: Ove
         Both without the neighbours' ink.
     """
     cell = tf.reduce_max(overview.extent, axis=1) / SIZE
-    is_ink = strong_cells > tf.clip_by_value(_STROKE_PX / cell, *_INK)[:, None, None]
-    sides = tf.stack([is_ink[:, 0], is_ink[:, -1], is_ink[:, :, 0], is_ink[:, :, -1]], axis=1)
+    least = tf.clip_by_value(_STROKE_PX / cell, *_INK)
     is_large = tf.reduce_max(overview.extent, axis=1) >= _SMALLEST
-    doubtful = tf.where(tf.reduce_any(sides, axis=[1, 2]) & is_large)[:, 0]
+    doubtful = tf.where((tf.reduce_max(border_of(strong_cells), axis=1) > least) & is_large)[:, 0]
 
     def without() -> tuple[tf.Tensor, tf.Tensor]:
         cells = tf.gather(strong_cells, doubtful)
-        kept = _kept(label(tf.gather(is_ink, doubtful)), cells)
-        where = doubtful[:, None]
+        is_ink = cells > tf.gather(least, doubtful)[:, None, None]
+        chosen = tf.where(_has_several(is_ink))[:, 0]
+        several, cells = tf.gather(doubtful, chosen), tf.gather(cells, chosen)
+        kept = _kept(label(tf.gather(is_ink, chosen)), cells)
+        where = several[:, None]
         return (
             tf.tensor_scatter_nd_update(
-                stands_out, where, tf.gather(stands_out, doubtful) * overview.of_some(doubtful).repeat(kept)
+                stands_out, where, tf.gather(stands_out, several) * overview.of_some(several).repeat(kept)
             ),
             tf.tensor_scatter_nd_update(strong_cells, where, cells * kept),
         )
@@ -62,28 +66,63 @@ def off_neighbours(stands_out: tf.Tensor, strong_cells: tf.Tensor, overview: Ove
     return found
 
 
+def _has_several(is_ink: tf.Tensor) -> tf.Tensor:
+    """Whether bool [n, SIZE, SIZE] has more than one component, bool [n]: a flood from one cell leaves some out.
+
+    A row is one word, a bit for each cell, so that a step of the flood is a handful of short operations.
+    """
+    bits = tf.bitwise.left_shift(tf.ones([SIZE], tf.int64), tf.range(SIZE, dtype=tf.int64))
+    ink = tf.reduce_sum(tf.cast(is_ink, tf.int64) * bits, axis=2)
+    first = tf.argmax(tf.cast(ink > 0, tf.int32), axis=1, output_type=tf.int32)
+    start = tf.where(tf.range(SIZE) == first[:, None], ink & -ink, 0)
+
+    def spread(_: tf.Tensor, now: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wide = now
+        for _step in range(_CHECKED):
+            wide |= tf.pad(wide[:, 1:], [[0, 0], [0, 1]]) | tf.pad(wide[:, :-1], [[0, 0], [1, 0]])
+            wide = (wide | tf.bitwise.left_shift(wide, _ONE) | tf.bitwise.right_shift(wide, _ONE)) & ink
+        return tf.reduce_any(wide != now), wide
+
+    loop = (tf.ones([], tf.bool), start)
+    flooded = tf.while_loop(lambda more, _: more, spread, loop, maximum_iterations=_MOST_ROUNDS)[1]
+    return tf.reduce_any(flooded != ink, axis=1)
+
+
 def label(is_ink: tf.Tensor) -> tf.Tensor:
     """Number the components of bool [n, SIZE, SIZE], corners touching: int32 [n, SIZE, SIZE], 0 where there is no ink.
 
     A component's number is 1 more than the place of its last cell.
     """
-    start = tf.where(is_ink, tf.reshape(tf.range(1, _LABELS), [1, SIZE, SIZE]), 0)
+    # The batch comes last, so that a step is few long runs of memory; 16 bits hold a number.
+    ink = tf.cast(tf.transpose(is_ink, [1, 2, 0]), tf.int16)
+    start = ink * np.arange(1, _LABELS, dtype=np.int16).reshape(SIZE, SIZE, 1)
 
     def propagate(_: tf.Tensor, now: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         wide = now
         for _step in range(_CHECKED):
-            wide = tf.where(is_ink, _around(wide), 0)
+            wide = _around(wide, 0, 1) * ink
         return tf.reduce_any(wide != now), wide
 
     loop = (tf.ones([], tf.bool), start)
-    return tf.while_loop(lambda more, _: more, propagate, loop, maximum_iterations=_MOST_ROUNDS)[1]
+    labels = tf.while_loop(lambda more, _: more, propagate, loop, maximum_iterations=_MOST_ROUNDS)[1]
+    return tf.cast(tf.transpose(labels, [2, 0, 1]), tf.int32)
 
 
-def _around(labels: tf.Tensor) -> tf.Tensor:
-    """The largest of each cell and the eight around it, int32 [n, SIZE, SIZE]."""
-    wide = tf.pad(labels, [[0, 0], [1, 1], [1, 1]])
-    tall = tf.maximum(tf.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
-    return tf.maximum(tf.maximum(tall[:, :, :-2], tall[:, :, 1:-1]), tall[:, :, 2:])
+def _around(labels: tf.Tensor, down: int, across: int) -> tf.Tensor:
+    """The largest of each cell and the eight around it, along two axes of SIZE cells."""
+    for axis in (down, across):
+        edge = [[0, 0]] * 3
+        edge[axis] = [1, 1]
+        wide = tf.pad(labels, edge)
+        parts = [_part(wide, axis, start) for start in range(3)]
+        labels = tf.maximum(tf.maximum(parts[0], parts[1]), parts[2])
+    return labels
+
+
+def _part(cells: tf.Tensor, axis: int, start: int) -> tf.Tensor:
+    begin, size = [0, 0, 0], [-1, -1, -1]
+    begin[axis], size[axis] = start, SIZE
+    return tf.slice(cells, begin, size)
 
 
 @dataclass(frozen=True)
@@ -122,7 +161,7 @@ def _kept(labels: tf.Tensor, strong_cells: tf.Tensor) -> tf.Tensor:
     goes = _neighbours(_Components.of(labels, strong_cells))
     near = labels
     for _ in range(_REACH):
-        near = tf.where(near > 0, near, _around(near))
+        near = tf.where(near > 0, near, _around(near, 1, 2))
     gone = tf.gather(goes, tf.reshape(near, [-1, _CELLS]), batch_dims=1)
     return 1.0 - tf.cast(tf.reshape(gone, [-1, SIZE, SIZE]), tf.float32)
 

@@ -76,16 +76,16 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
         extent: height and width of each picture, int32 [n, 2], at least 1.
 
     Returns:
-        `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1; of a picture that is cut to the
-            square that it shows, in the corner.
+        `level`: the pictures without printed lines, those of screens cut to their squares, float32 [n, h, w].
+        `extent`: their heights and widths, int32 [n, 2].
+        `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1.
         `field`: MNIST's form, float32 [n, 28, 28], 0 to 1.
         `has_ink`: bool [n].
         `small`: the box of a digit of few pixels, as for `normalise`, float32 [n, 4].
     """
     whole = extent
-    level, extent = inside_of_screen(level, extent)
-    overview = Overview.of(level, extent)
-    level, cells = off_rules(level, extent, overview)
+    level, extent, overview, cells = inside_of_screen(level, extent)
+    level, cells = off_rules(level, extent, overview, cells)
     inside = pixels_inside(level, extent)
     stands_out, is_even = to_ink(level, cells, inside, overview)
     stands_out, cells = off_frame(stands_out, overview)
@@ -105,6 +105,8 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     is_small = has_ink & (side <= _FEW_PIXELS) & tf.reduce_all(extent == whole, axis=1)
     corners = tf.concat([centre - side[:, None] / 2, centre + side[:, None] / 2], axis=1)
     return {
+        "level": level,
+        "extent": extent,
         "ink": ink,
         "field": tf.where(has_ink[:, None, None], _place(ink, centre, side), 0.0),
         "has_ink": has_ink,

@@ -28,7 +28,7 @@ _LEAST = 8.0  # of 255: as much a ridge stands out at least
 _LEAST_SHARE = 0.12  # of the profiles' range: so much, too
 _TILT_COSTS = 1e-3  # of 255: of ridges as high the one with the least tilt counts
 _COARSE_SHARE = 0.4  # of that: so much is left of a thin line's height in the cells of an overview
-_MOST_LINES = 8  # side by side: more are ruled or squared paper, of which nothing is to be taken away alone
+_MOST_LINES = 7  # side by side: more are ruled or squared paper, of which nothing is to be taken away alone
 _SIGNS = 2  # dark lines and bright ones
 _FAR = 1e9
 

@@ -23,18 +23,18 @@ _LEAST_SIZE = 0.2  # of the picture's height or width: as large a digit is
 _FREE_EVEN = 0.7  # as even are lines where none is certain
 
 
-def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview) -> tuple[tf.Tensor, tf.Tensor]:
+def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Take printed boxes, frames and rules away from pictures.
 
     Args:
         level: float32 [n, h, w], 0 to 255, as `to_level` gives it.
         extent: height and width of each picture, int32 [n, 2].
         overview: the cells of the pictures.
+        cells: what these hold, float32 [n, SIZE, SIZE].
 
     Returns:
         The pictures without lines, and what their cells hold then, float32 [n, SIZE, SIZE].
     """
-    cells = overview.reduce(level)
     is_large = (tf.reduce_max(extent, axis=1) >= _LEAST_LONGER) & (tf.reduce_min(extent, axis=1) >= _LEAST_SHORTER)
     may_have = tf.cond(tf.reduce_any(is_large), lambda: may_have_lines(cells) & is_large, lambda: is_large)
     chosen = tf.where(may_have)[:, 0]
@@ -124,7 +124,7 @@ def _rest(level: tf.Tensor, extent: tf.Tensor, lines: Lines) -> tuple[tf.Tensor,
 def inpaint(level: tf.Tensor, extent: tf.Tensor, lines: Lines, taken: tf.Tensor) -> tf.Tensor:
     """Pictures, float32 [n, h, w], with chosen lines, bool [n, 2, 2], painted over by what is on both sides of them."""
     for axis in (0, 1):
-        # Along the line, then side by side; rows and columns of the picture meet it in the order of its axes.
+        # What runs along lines gets a dimension for the pixels across them: before it, or after it for columns.
         length = tf.shape(level)[2 - axis]
         top, bottom = (edge[:, axis, :, :length] for edge in (lines.top, lines.bottom))
         beside = tf.concat([top - 0.5, bottom + 0.5], axis=1)[:, None]

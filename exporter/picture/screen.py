@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from exporter.picture.overview import SIZE, Overview, area_weights, border_of
+from exporter.picture.overview import SIZE, Overview, border_of
 
 _COARSE = 8  # cells along each side, for the first look
 _MIDDLE = slice(2, 6)  # of these: they lie in the square, wherever it stands
@@ -21,7 +21,7 @@ _FILLED = 0.5  # of its cells stand out
 _SOMETHING = 0.05  # of the range: something in the square differs from it by more, or it is a digit's thick stroke
 
 
-def inside_of_screen(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def inside_of_screen(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Overview, tf.Tensor]:
     """Cut pictures that show a square on a page to the inside of the square.
 
     Args:
@@ -29,35 +29,38 @@ def inside_of_screen(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf
         extent: height and width of each, int32 [n, 2].
 
     Returns:
-        The same; those pictures are in the corner of their canvas, and what was around them is 0.
+        The same; those pictures are in the corner of their canvas, and what was around them is 0. Then the overview of
+        all pictures, and what their cells hold, float32 [n, SIZE, SIZE].
     """
-    likely = tf.where(_may_be(level, extent))[:, 0]
+    overview = Overview.of(level, extent)
+    cells = overview.reduce(level)
+    likely = tf.where(_may_be(cells))[:, 0]
 
-    def look() -> tuple[tf.Tensor, tf.Tensor]:
-        some, size = tf.gather(level, likely), tf.gather(extent, likely)
-        square = _Square.of(Overview.of(some, size).reduce(some))
+    def look() -> tuple[tf.Tensor, ...]:
+        square = _Square.of(tf.gather(cells, likely))
         chosen = tf.where(square.is_there)[:, 0]
-        size = tf.gather(size, chosen)
+        where = tf.gather(likely, chosen)
+        size = tf.gather(extent, where)
         y0, y1 = _pixels(tf.gather(square.top, chosen), tf.gather(square.bottom, chosen), size[:, 0])
         x0, x1 = _pixels(tf.gather(square.left, chosen), tf.gather(square.right, chosen), size[:, 1])
-        inner = _moved(_moved(tf.gather(some, chosen), y0, y1, 1), x0, x1, 2)
-        where = tf.gather(likely, chosen)[:, None]
-        return (
-            tf.tensor_scatter_nd_update(level, where, inner),
-            tf.tensor_scatter_nd_update(extent, where, tf.stack([y1 - y0, x1 - x0], axis=1)),
-        )
+        inner = _moved(_moved(tf.gather(level, where), y0, y1, 1), x0, x1, 2)
+        cut = tf.tensor_scatter_nd_update(level, where[:, None], inner)
+        left = tf.tensor_scatter_nd_update(extent, where[:, None], tf.stack([y1 - y0, x1 - x0], axis=1))
+        new = Overview.of(cut, left)
+        return cut, left, new.rows, new.columns, new.reduce(cut)
 
-    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(tf.size(likely) > 0, look, lambda: (level, extent))
-    return found
+    level, extent, rows, columns, cells = tf.cond(
+        tf.size(likely) > 0, look, lambda: (level, extent, overview.rows, overview.columns, cells)
+    )
+    return level, extent, Overview(rows, columns, tf.cast(extent, tf.float32)), cells
 
 
-def _may_be(level: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
+def _may_be(cells: tf.Tensor) -> tf.Tensor:
     """Whether most of the middle differs from the corners as nothing else does, bool [n]: few digits are so thick."""
-    shape = tf.shape(level)
-    rows, columns = (area_weights(extent[:, axis], shape[axis + 1], _COARSE) for axis in (0, 1))
-    cells = tf.matmul(tf.matmul(rows, level), columns, transpose_b=True)
-    corners = (cells[:, 0, 0] + cells[:, 0, -1] + cells[:, -1, 0] + cells[:, -1, -1]) / 4
-    away = tf.abs(cells - corners[:, None, None])
+    each = SIZE // _COARSE
+    coarse = tf.reduce_mean(tf.reshape(cells, [-1, _COARSE, each, _COARSE, each]), axis=[2, 4])
+    corners = (coarse[:, 0, 0] + coarse[:, 0, -1] + coarse[:, -1, 0] + coarse[:, -1, -1]) / 4
+    away = tf.abs(coarse - corners[:, None, None])
     most = tf.reduce_max(away, axis=[1, 2])
     solid = away[:, _MIDDLE, _MIDDLE] > (_STANDS_OUT * most)[:, None, None]
     share = tf.reduce_mean(tf.cast(solid, tf.float32), axis=[1, 2])

@@ -66,7 +66,7 @@ class Line:
             return False
         is_covered = (self.on - self.paper > found_lines._INK_ON * self.contrast)[use]
         attached = (self.beside - self.paper > found_lines._INK_BESIDE * self.contrast)[use].mean()
-        end = max(1, len(is_covered) // found_lines._END_SHARE)
+        end = max(1, len(is_covered) // found_lines._END_PARTS)
         is_slim = self.rows <= (found_lines._SLIM_AT_EDGE if self.is_cut else found_lines._SLIM)
         is_deep = min(self.row, ROWS - 1 - self.row) >= found_lines._DEEP
         self.is_certain = (
