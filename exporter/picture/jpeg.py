@@ -28,14 +28,18 @@ _MOST_SEGMENTS = 1000
 _SEARCHED_BYTES = 1 << 17  # Exif stands at the front, and is not longer than half of this
 
 
-def _noise() -> bytes:
-    """Data of pixels, of no meaning, that goes on after each marker from which a decoder may want to restart."""
-    random = np.random.default_rng(1)
-    parts = [bytes(random.integers(0x80, 0xFF, 24, np.uint8)) for _ in range(9)]
-    return parts[0] + b"".join(bytes([0xFF, 0xD0 + place]) + part for place, part in enumerate(parts[1:]))
+def _noise(first: int) -> bytes:
+    """Pixels' data of no meaning, enough for some of the squares that a JPEG is made of.
+
+    It goes on after each of the eight markers for a restart, of which one is the first. A decoder that wants another
+    one takes most of them instead, but for the next two it leaves out its part of the picture (libjpeg's jdmarker.c).
+    """
+    random = np.random.default_rng(first)
+    parts = [bytes(random.integers(0x80, 0xFF, 400, np.uint8)) for _ in range(9)]
+    return parts[0] + b"".join(bytes([0xFF, 0xD0 + (first + n) % 8]) + part for n, part in enumerate(parts[1:]))
 
 
-_NOISE = _noise()
+_NOISES = (_noise(first=0), _noise(first=4))
 
 
 def decode_jpeg(jpeg: tf.Tensor, side: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -78,7 +82,9 @@ def _decode_without_end(jpeg: tf.Tensor, decode: Callable[[tf.Tensor], tf.Tensor
     def whole() -> tf.Tensor:
         data = _without_padding(jpeg)
         rgb = decode(tf.strings.join([data, _END]))
-        is_whole = tf.reduce_all(rgb == decode(tf.strings.join([data, _NOISE, _END])))
+        is_whole = tf.constant(True)  # noqa: FBT003 - a tensor of one truth
+        for noise in _NOISES:
+            is_whole &= tf.reduce_all(rgb == decode(tf.strings.join([data, noise, _END])))
         return tf.cond(is_whole, lambda: rgb, lambda: decode(jpeg))
 
     scan, _ = _find(jpeg, [_SCAN])
@@ -89,13 +95,14 @@ def _decode_without_end(jpeg: tf.Tensor, decode: Callable[[tf.Tensor], tf.Tensor
 
 
 def _without_padding(jpeg: tf.Tensor) -> tf.Tensor:
-    """Without the zeros after it, that a download which was cut off leaves, and without half a marker."""
+    """Without the zeros that a download which was cut off leaves after it, and without half a marker."""
     data = tf.strings.regex_replace(jpeg, r"\x00+$", "")
-    # A zero belongs to the byte 255 before it, if any.
-    data = tf.strings.substr(jpeg, 0, tf.strings.length(data) + 1)
-    last = tf.strings.length(data) - 1
-    is_half = tf.strings.substr(data, last, 1) == _END[:1]
-    return tf.cond(is_half, lambda: tf.strings.substr(data, 0, last), lambda: data)
+    length = tf.strings.length(data)
+    is_padded = length < tf.strings.length(jpeg)
+    # To the byte 255 within data belongs a zero after it.
+    ends_in_255 = tf.strings.substr(data, length - 1, 1) == _END[:1]
+    length += tf.where(ends_in_255, tf.where(is_padded, 1, -1), 0)
+    return tf.strings.substr(jpeg, 0, length)
 
 
 def _is_in_one_scan(jpeg: tf.Tensor) -> tf.Tensor:

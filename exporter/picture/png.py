@@ -73,7 +73,10 @@ def _find(png: tf.Tensor, kind: bytes) -> tuple[tf.Tensor, tf.Tensor]:
 
     def goes_on(place: tf.Tensor, length: tf.Tensor, chunk: tf.Tensor) -> tf.Tensor:
         is_whole = place + _CHUNK_BYTES + length <= size
-        return is_whole & ~is_of(chunk, kind) & ~is_of(chunk, END[4:8])
+        # A type is four letters, and what follows a cut may be zeros.
+        small = tf.bitwise.bitwise_or(chunk, 0x20)
+        is_chunk = tf.reduce_all((small >= ord("a")) & (small <= ord("z")))
+        return is_whole & is_chunk & ~is_of(chunk, kind) & ~is_of(chunk, END[4:8])
 
     def step(place: tf.Tensor, length: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         place += _CHUNK_BYTES + length
