@@ -96,7 +96,8 @@ def _decode_without_end(jpeg: tf.Tensor, decode: Callable[[tf.Tensor], tf.Tensor
 
 def _without_padding(jpeg: tf.Tensor) -> tf.Tensor:
     """Without the zeros that a download which was cut off leaves after it, and without half a marker."""
-    data = tf.strings.regex_replace(jpeg, r"\x00+$", "")
+    # One zero may well be the last of the pixels' data.
+    data = tf.strings.regex_replace(jpeg, r"\x00\x00+$", "")
     length = tf.strings.length(data)
     is_padded = length < tf.strings.length(jpeg)
     # To the byte 255 within data belongs a zero after it.

@@ -6,6 +6,7 @@ Files are written as cameras and Pillow write them; what is upright is what Pill
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from tests.conftest import ROOT
 from tests.exporter.picture.conftest import DecodeFiles
 from tests.support import Image, chunk
 
-ORIENTATION, SHORT, LONG = 0x0112, 3, 4
+Order = Literal["little", "big"]
+ORIENTATION, SHORT = 0x0112, 3
 JPEG_TOLERANCE = 8  # of 255: TensorFlow has libjpeg round more coarsely than Pillow does
 JFIF = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
 # How a camera held that way stores what is upright: the inverse of what `exif_transpose` does.
@@ -34,22 +36,20 @@ STORED: dict[int, Callable[[Image], Image]] = {
 }
 
 
-def tag(order: str, number: int, kind: int, count: int, value: int) -> bytes:
+def tag(order: Order, number: int, kind: int, count: int, value: int) -> bytes:
     """One tag of a TIFF directory; a SHORT stands left in its four bytes."""
-    body = value.to_bytes(2, order) + b"\0\0" if kind == SHORT else value.to_bytes(4, order)  # type: ignore[arg-type]
-    return b"".join(
-        [number.to_bytes(2, order), kind.to_bytes(2, order), count.to_bytes(4, order), body]  # type: ignore[arg-type]
-    )
+    body = value.to_bytes(2, order) + b"\0\0" if kind == SHORT else value.to_bytes(4, order)
+    return b"".join([number.to_bytes(2, order), kind.to_bytes(2, order), count.to_bytes(4, order), body])
 
 
-def tiff(order: str, *tags: bytes, place: int = 8, count: int | None = None) -> bytes:
+def tiff(order: Order, *tags: bytes, place: int = 8, count: int | None = None) -> bytes:
     """Exif from its byte order on: one directory, at a place; `count` tags are claimed."""
-    start = (b"II*\0" if order == "little" else b"MM\0*") + place.to_bytes(4, order)  # type: ignore[arg-type]
-    number = (len(tags) if count is None else count).to_bytes(2, order)  # type: ignore[arg-type]
+    start = (b"II*\0" if order == "little" else b"MM\0*") + place.to_bytes(4, order)
+    number = (len(tags) if count is None else count).to_bytes(2, order)
     return start.ljust(place, b"\0") + number + b"".join(tags) + bytes(4)
 
 
-def stating(orientation: int, order: str = "big") -> bytes:
+def stating(orientation: int, order: Order = "big") -> bytes:
     """Exif as a phone writes it: between other tags."""
     return tiff(
         order,
@@ -111,7 +111,7 @@ def test_each_orientation_comes_out_as_pillow_turns_it(
     """All eight, in both byte orders, in JPEGs and in PNGs with the chunk before or after the pixels."""
     stored = np.ascontiguousarray(STORED[orientation](picture))
     jpeg, png = encode(stored, "JPEG"), encode(stored, "PNG")
-    exif = [stating(orientation, order) for order in ("little", "big")]
+    exif = [stating(orientation, "little"), stating(orientation, "big")]
     jpegs = [with_segments(jpeg, app1(each)) for each in exif]
     pngs = [with_chunk(png, b"eXIf", each, before_pixels=before) for each in exif for before in (True, False)]
     found = decode_files([*jpegs, *pngs])
