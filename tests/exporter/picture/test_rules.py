@@ -1,7 +1,6 @@
 """Printed boxes, frames and rules around a digit: gone, as its plain reference has it, and the digit is the same."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +10,12 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from tests.conftest import ROOT
+from tests.exporter.conftest import Answer
 from tests.exporter.picture.test_normalise import enlarged, png
 from tests.support import Image
 
 Numbers = npt.NDArray[np.float64]
 OffRules = Callable[[Sequence[Numbers]], list[Numbers]]
-Answer = Callable[[Sequence[bytes]], list[int]]
 
 SIDE = 112  # of a picture with a digit of MNIST's field, four pixels for each of its own
 MARGIN = 14  # paper around it on which lines are printed
@@ -54,29 +53,6 @@ def off_rules() -> OffRules:
             assert np.count_nonzero(whole) == np.count_nonzero(found[-1])
         assert graph.experimental_get_tracing_count() == 1
         return found
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def answer() -> Answer:
-    """The digits that the shipped network sees in what this normaliser makes of PNGs; -1 for a blank."""
-    import tensorflow as tf  # noqa: PLC0415 - seconds
-
-    from exporter.picture.decode import decode  # noqa: PLC0415 - loads TensorFlow
-    from exporter.picture.normalise import normalise  # noqa: PLC0415 - as above
-
-    model = tf.saved_model.load(str(ROOT / "serving" / "models" / "digits" / "1"))
-    network = model.signatures["pixels"]
-
-    def run(files: Sequence[bytes]) -> list[int]:
-        code, index, pictures = decode(tf.constant(list(files)))
-        assert not code.numpy().any()
-        fields, has_ink, _ = normalise(pictures)
-        digits = network(pixels=tf.cast(tf.round(fields * 255), tf.uint8))["digit"].numpy()
-        found = np.full(len(files), -1)
-        found[index.numpy()] = np.where(has_ink.numpy(), digits, -1)
-        return cast("list[int]", found.tolist())
 
     return run
 
