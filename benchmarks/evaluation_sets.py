@@ -2,7 +2,8 @@
 
 They lie in one folder: `mnist/` (IDX files or mnist.npz), `usps/usps.npz` (`x_test`, `y_test`), `semeion/semeion.npz`
 and `scans/cells_84x62.npz` (`images`, `labels`), `scans/<digit>/*.png`, `hwd_1000/img/<digit>-*.png`,
-`wild/png/<digit>/*.png` and `wild/jpg/<digit>/*.jpg`. Files are taken as they are; arrays become PNG files.
+`wild/png/<digit>/*.png`, `wild/jpg/<digit>/*.jpg`, `boxes/<cut>/<hand or printed>/<digit>/*.png` and
+`cheques/digits/<digit>/*.png`. Files are taken as they are; arrays become PNG files.
 """
 
 import functools
@@ -81,6 +82,14 @@ def load_sets(data: Path) -> tuple[dict[str, EvaluationSet], list[str]]:
         "wild, PNG": png,
         "wild, JPEG": jpeg,
         "wild, all": _together(png, jpeg) if png and jpeg else None,
+        **{
+            f"boxes, {kind}, {cut.replace('_', ' ')}": _files(
+                data / "boxes" / cut / kind, label=lambda path: path.parent.name
+            )
+            for kind in ("hand", "printed")
+            for cut in ("inside_the_lines", "on_the_lines", "outside_the_lines")
+        },
+        "cheques, digits": _files(data / "cheques" / "digits", label=lambda path: path.parent.name),
     }
     sets = {name: images for name, images in found.items() if images}
     if not sets:

@@ -92,11 +92,11 @@ def verify(folder: Path, reference: Reference) -> None:
                 _compare(predict, SIGNATURE, IMAGE_BYTES, images, reference.image_probabilities, tolerance)
                 _compare(predict, PIXELS_SIGNATURE, PIXELS, pixels, reference.pixel_probabilities, tolerance)
                 _isolates_faults(predict, reference)
+                _replay_warmup(folder, predict)
         except DifferenceError as difference:
             raise DifferenceError(f"run {way}, {difference}") from None
         except tf.errors.OpError as error:
             raise DifferenceError(f"run {way}, it fails: {error.message.splitlines()[0]}") from None
-    _replay_warmup(folder)
 
 
 def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array, tolerance: float) -> None:
@@ -159,15 +159,14 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
     )
 
 
-def _replay_warmup(folder: Path) -> None:
+def _replay_warmup(folder: Path, predict: Predict) -> None:
     import tensorflow as tf  # noqa: PLC0415 - as above
 
     from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
 
-    signatures = tf.saved_model.load(str(folder)).signatures
     try:
-        for signature, inputs in read_warmup(folder):
-            signatures[signature](**inputs)
+        for signature, name, value in read_warmup(folder):
+            predict(signature, name, value)
     except (tf.errors.OpError, KeyError, TypeError) as error:
         raise DifferenceError(f"a warm-up request fails: {error}") from None
 

@@ -6,8 +6,10 @@ Format: `assets.extra/tf_serving_warmup_requests`, a TFRecord of PredictionLog, 
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
@@ -27,12 +29,12 @@ def write_warmup(version_folder: Path, images: list[bytes]) -> None:
             writer.write(_record(PIXELS_SIGNATURE, PIXELS, tf.make_tensor_proto(pixels)))
 
 
-def read_warmup(version_folder: Path) -> Iterator[tuple[str, dict[str, tf.Tensor]]]:
-    """The signature and the inputs of each warm-up request."""
+def read_warmup(version_folder: Path) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:
+    """The signature, the input's name and its value of each warm-up request."""
     for record in tf.data.TFRecordDataset(str(version_folder / WARMUP_FILE)).as_numpy_iterator():
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        inputs = {name: tf.constant(tf.make_ndarray(proto)) for name, proto in request.inputs.items()}
-        yield request.model_spec.signature_name, inputs
+        for name, proto in request.inputs.items():
+            yield request.model_spec.signature_name, name, tf.make_ndarray(proto)
 
 
 def _record(signature: str, name: str, tensor: object) -> bytes:

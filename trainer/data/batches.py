@@ -11,12 +11,15 @@ from trainer.data.hands import other_hands
 from trainer.data.nondigits import NonDigits, mix_in
 from trainer.recipes import Augmentation
 
+WORKERS = 2
+"""Threads that make batches. With one, Keras has tf.data tune itself, which ends an epoch up to a minute late."""
+
 
 class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
     """Batches for `model.fit`: pairs of float32 [batch, 28, 28] in 0 to 1 and their targets; the last may be smaller.
 
     A batch depends on the seed, the epoch and its place alone: whoever asks, in whatever order, gets the same one.
-    Keras computes them in a thread beside the training step.
+    Keras computes them in threads beside the training step.
 
     Args:
         images: float32 [n, 28, 28], 0 to 1.
@@ -37,7 +40,7 @@ class DistortedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras shi
         seed: int,
         others: NonDigits | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(workers=WORKERS)
         self._images = images  # [n, 28, 28]
         self._targets = targets  # [n] or [n, 10]
         self._augmentation = augmentation

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exporter.contract import CLASSES, SIDE
 from exporter.network.probabilities import to_probabilities
-from trainer.data.batches import DistortedBatches
+from trainer.data.batches import WORKERS, DistortedBatches
 
 _LESSON = np.dtype([("image", np.uint8, (SIDE, SIDE)), ("target", np.float16, (CLASSES,))])
 
@@ -114,7 +114,7 @@ class LessonBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships 
     """
 
     def __init__(self, lessons: Lessons, *, batch: int, seed: int) -> None:
-        super().__init__()
+        super().__init__(workers=WORKERS)
         self._lessons = lessons
         self._batch = batch
         self._seed = seed

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -83,7 +82,7 @@ def fit(
     drawn = _drawn_anew(material, targets[:fitted], recipe, seed=seed)
     batches = -(-fitted // recipe.batch) if drawn is None else len(drawn)
     if recipe.cosine:
-        model.optimizer.learning_rate = _schedule(recipe, batches)
+        model.optimizer.learning_rate = _cosine(recipe.learning_rate, recipe.epochs * batches)
     done = 0 if checkpoints is None else checkpoints.restore(model)
     if done:
         console.print(f"going on after epoch {done} of {recipe.epochs}", highlight=False)
@@ -138,14 +137,6 @@ def _drawn_anew(
     )
 
 
-def _schedule(recipe: Recipe, batches: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    steps, again = recipe.epochs * batches, recipe.restart
-    if again is None:
-        return _cosine(recipe.learning_rate, steps)
-    first = again.epoch * batches
-    return _Restarted(_cosine(recipe.learning_rate, first), first, _cosine(again.learning_rate, steps - first))
-
-
 def _cosine(highest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """From 0 straight up to the highest, then down to 0 along a cosine (Loshchilov and Hutter 2017)."""
     rising = max(1, round(_WARM_UP * steps))
@@ -155,23 +146,6 @@ def _cosine(highest: float, steps: int) -> keras.optimizers.schedules.LearningRa
         warmup_steps=rising,
         decay_steps=max(1, steps - rising),
     )
-
-
-class _Restarted(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc] # Keras ships no types
-    """One schedule for the first steps, then another."""
-
-    def __init__(
-        self,
-        before: keras.optimizers.schedules.LearningRateSchedule,
-        steps: int,
-        after: keras.optimizers.schedules.LearningRateSchedule,
-    ) -> None:
-        self._before, self._steps, self._after = before, steps, after
-
-    def __call__(self, step: Any) -> Any:  # noqa: ANN401 - a tensor of whichever backend
-        """The learning rate of a step, counted from 0."""
-        later = keras.ops.maximum(step - self._steps, 0)
-        return keras.ops.where(step < self._steps, self._before(step), self._after(later))
 
 
 def _show(progress: Progress, recipe: Recipe, *, batches: int) -> keras.callbacks.Callback:

@@ -28,7 +28,6 @@ STUDENT = dataclasses.replace(
     hidden=(128, 128),
     epochs=60,
     batch=64,
-    restart=None,
     validation=0.2,
     non_digits=0.0,
     distillation=SETTINGS,

@@ -14,7 +14,7 @@ from trainer.data.datasets import Dataset
 from trainer.data.nondigits import NonDigits
 from trainer.fitting.fit import Material, fit, split
 from trainer.fitting.network import build
-from trainer.recipes import RECIPES, Recipe, Restart, find
+from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import History
 
 
@@ -40,7 +40,7 @@ def test_every_recipe_learns(dataset: Dataset, recipe: Recipe, quiet: Console) -
 
     One with teachers is fitted to the labels here; what it learns from them is tested on its own.
     """
-    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 5), restart=None, distillation=None)
+    recipe = dataclasses.replace(recipe, epochs=min(recipe.epochs, 5), distillation=None)
     recipe = dataclasses.replace(recipe, batch=min(recipe.batch, 100))
     _, history = run(dataset, recipe, seed=0, console=quiet)
     names = ["loss", "accuracy"] + (["val_loss", "val_accuracy"] if recipe.validation else [])
@@ -77,25 +77,6 @@ def test_learning_rate_rises_and_falls(dataset: Dataset, quiet: Console) -> None
     np.testing.assert_allclose(rates, [0, 0, highest / 2, highest, highest / 2], atol=1e-6)
 
 
-def test_learning_rate_rises_again(dataset: Dataset, quiet: Console) -> None:
-    """With a restart it falls to 0 before, rises to another height within a twentieth of what is left, and falls."""
-    recipe = dataclasses.replace(
-        find("dense-1024-1024-1024"),
-        hidden=(10,),
-        epochs=6,
-        batch=60,
-        augmentation=None,
-        restart=Restart(epoch=2, learning_rate=0.01),
-    )
-    model, _ = run(dataset, recipe, seed=0, console=quiet)
-    assert int(model.optimizer.iterations) == 60
-    rates = [float(model.optimizer.learning_rate)]
-    for step in (1, 20, 21, 22, 41):
-        model.optimizer.iterations.assign(step)
-        rates.append(float(model.optimizer.learning_rate))
-    np.testing.assert_allclose(rates, [0, recipe.learning_rate, 0, 0.005, 0.01, 0.005], atol=1e-6)
-
-
 def test_distorts_training_images_alone(dataset: Dataset, quiet: Console) -> None:
     """Held-out images validate as they are: the history has what the network says to them undistorted."""
     recipe = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64,), epochs=2, validation=0.1)
@@ -111,7 +92,7 @@ def test_distorts_training_images_alone(dataset: Dataset, quiet: Console) -> Non
 
 def test_steps_at_once(dataset: Dataset, quiet: Console) -> None:
     """How many steps Keras makes at once changes no weight, also where they do not divide an epoch's 6 steps."""
-    recipe = dataclasses.replace(find("champion"), hidden=(32,), epochs=3, batch=100, distillation=None, restart=None)
+    recipe = dataclasses.replace(find("champion"), hidden=(32,), epochs=3, batch=100, distillation=None)
     (one, history), *others = (
         run(dataset, dataclasses.replace(recipe, steps_at_once=steps), seed=3, console=quiet) for steps in (1, 4, 16)
     )
