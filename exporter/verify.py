@@ -83,6 +83,9 @@ def verify(folder: Path, reference: Reference) -> None:
     """
     import tensorflow as tf  # noqa: PLC0415 - slow, and chatty unless quiet_tensorflow comes first
 
+    from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
+
+    requests = list(read_warmup(folder))
     for open_model in (_as_python_does, _as_the_server_does):
         way = open_model.__name__.strip("_").replace("_", " ")
         try:
@@ -92,7 +95,7 @@ def verify(folder: Path, reference: Reference) -> None:
                 _compare(predict, SIGNATURE, IMAGE_BYTES, images, reference.image_probabilities, tolerance)
                 _compare(predict, PIXELS_SIGNATURE, PIXELS, pixels, reference.pixel_probabilities, tolerance)
                 _isolates_faults(predict, reference)
-                _replay_warmup(folder, predict)
+                _replay_warmup(requests, predict)
         except DifferenceError as difference:
             raise DifferenceError(f"run {way}, {difference}") from None
         except tf.errors.OpError as error:
@@ -159,13 +162,11 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
     )
 
 
-def _replay_warmup(folder: Path, predict: Predict) -> None:
+def _replay_warmup(requests: list[tuple[str, str, Array]], predict: Predict) -> None:
     import tensorflow as tf  # noqa: PLC0415 - as above
 
-    from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
-
     try:
-        for signature, name, value in read_warmup(folder):
+        for signature, name, value in requests:
             predict(signature, name, value)
     except (tf.errors.OpError, KeyError, TypeError) as error:
         raise DifferenceError(f"a warm-up request fails: {error}") from None

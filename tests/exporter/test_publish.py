@@ -105,6 +105,7 @@ def test_a_model_that_fails_whole_requests_is_refused(network: Any, images: list
     from exporter.publish import reference_of  # noqa: PLC0415 - imports TensorFlow
     from exporter.signatures import image_signature, pixels_signature  # noqa: PLC0415 - imports TensorFlow
     from exporter.verify import DifferenceError, verify  # noqa: PLC0415
+    from exporter.warmup import write_warmup  # noqa: PLC0415 - imports TensorFlow
 
     def fragile(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         sizes = tf.map_fn(lambda image: tf.size(tf.io.decode_png(image)), image_bytes, fn_output_signature=tf.int32)
@@ -119,6 +120,7 @@ def test_a_model_that_fails_whole_requests_is_refused(network: Any, images: list
     for name, (function, spec) in specs.items():
         archive.add_endpoint(name=name, fn=function, input_signature=[spec])
     archive.write_out(str(tmp_path / "fragile"), verbose=False)
+    write_warmup(tmp_path / "fragile", images)
     with pytest.raises(DifferenceError, match="it fails"):
         verify(tmp_path / "fragile", reference_of(network, images))
 
