@@ -40,6 +40,7 @@ def predict(
     paths: flags.Paths = None,
     glob: flags.Glob = None,
     recursive: flags.Recursive = True,
+    follow_links: flags.FollowLinks = True,
     out: flags.Out = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
@@ -84,7 +85,7 @@ def predict(
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
     job = Job(
-        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive),
+        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive, follow_links),
         out=STANDARD_OUTPUT if out is None else Path(out),
         servers=tuple(server or ()),
         security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
