@@ -23,11 +23,20 @@ class PathList:
 
     Args:
         source: the list; read as far as it is walked.
+
+    Raises:
+        UserError: there is no folder for that file.
     """
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the list
+        try:
+            self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the list
+        except OSError as error:
+            raise UserError(
+                f"the list on standard input cannot be kept in a temporary file: {error.strerror}; set TMPDIR to a "
+                "folder that can be written"
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         """Walk the paths, from the first. Raises UserError if they are in UTF-16."""

@@ -137,9 +137,14 @@ def sync_folder(folder: Path) -> None:
 
 
 class Stream:
-    """A table on standard output, each request's rows as they come. Raises OSError if nobody reads them any more."""
+    """A table on standard output, each request's rows as they come.
+
+    Raises UserError if standard output is closed from the first, OSError if nobody reads it any more.
+    """
 
     def __init__(self, form: Form) -> None:
+        if sys.stdout is None:
+            raise UserError("--out -: standard output is closed; name a file")
         # A descriptor of its own, that fails when it is written and not when Python ends.
         self._table = _Csv(os.dup(sys.stdout.fileno()), form)
 

@@ -1,5 +1,7 @@
 """What a person sees of a run: progress while it goes, a table at its end."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,14 @@ from exporter.command import how_to_install
 from exporter.contract import CLASSES, UNSUPPORTED
 
 _MOST_LINES = 5  # of one kind
+
+
+class Screen(Console):
+    """A console that raises BrokenPipeError where Rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 @contextmanager
