@@ -45,14 +45,10 @@ class PathList:
         _refuse_utf_16(beginning)
         # A list with NULs has one within its first path.
         separator = b"\0" if b"\0" in beginning else b"\n"
-        is_first = True
+        mark = _UTF_8_MARK
         for path in _split(itertools.chain((beginning,), chunks), separator):
-            meant = path
-            if is_first and path.startswith(_UTF_8_MARK) and not os.path.lexists(path):
-                meant = path.removeprefix(_UTF_8_MARK)
-            if separator == b"\n" and meant.endswith(b"\r") and not os.path.lexists(meant):
-                meant = meant[:-1]
-            is_first = False
+            meant = _meant(path, mark, b"\r" if separator == b"\n" else b"")
+            mark = b""
             if meant:
                 yield os.fsdecode(meant)
 
@@ -69,6 +65,15 @@ class PathList:
                 return
             position += len(chunk)
             yield chunk
+
+
+def _meant(path: bytes, mark: bytes, end: bytes) -> bytes:
+    """A path without what Windows puts before and after it, unless a file's name has just that."""
+    bare = path.removeprefix(mark).removesuffix(end)
+    if bare == path:
+        return path
+    ways = (path, path.removeprefix(mark), path.removesuffix(end))
+    return next((way for way in ways if os.path.lexists(way)), bare)
 
 
 def _split(chunks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
