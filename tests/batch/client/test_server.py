@@ -1,6 +1,5 @@
 """Where the built-in server's socket is."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_folders_that_no_socket_can_be_in(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "short").mkdir()
     folder = server._private_folder()
     assert folder.parent == tmp_path / "short"
-    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert folder.stat().st_mode & 0o777 == 0o700
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "short"))
     monkeypatch.setattr(server, "_SHORT", str(tmp_path / "nowhere"))
     assert server._private_folder().parent == tmp_path / "short"

@@ -48,7 +48,7 @@ def test_a_deep_tree_has_its_rows(folder: Path, scripted: ScriptedServer, depth:
     _write(descriptor, "2.png", b"\2")
     os.close(descriptor)
     (folder / "z.png").write_bytes(b"\3")
-    long = os.path.join(folder, *[name] * depth, "2.png")
+    long = "/".join([str(folder), *[name] * depth, "2.png"])
     job = Job(Walk((str(folder), long)), folder.parent / "out.csv", (scripted.address,))
     _, skipped = run_job(job)
     rows = read_rows(job.out)
@@ -81,9 +81,9 @@ def test_links_on_the_way(folder: Path) -> None:
 def test_what_is_wrong_with_a_path_stays_wrong(folder: Path) -> None:
     """A name that is too long, a link to itself and a missing file beyond PATH_MAX fail as they do elsewhere."""
     (folder / "loop").symlink_to("loop")
-    missing = os.path.join(folder, *["d" * 255] * 30)
+    missing = "/".join(["d" * 255] * 30)
     for path, error in (("n" * 256, OSError), ("loop/x", OSError), (missing, FileNotFoundError)):
         for call in (stat_path, list_folder, lambda path: open_path(path, os.O_RDONLY)):
             with pytest.raises(error):
-                call(os.path.join(folder, path))
+                call(f"{folder}/{path}")
     assert [file.size for file in walk(Walk((str(folder / "loop"),)), Skipped())] == [0]

@@ -1,4 +1,4 @@
-"""Shares and FUSE file systems without locks or syncing. The system's calls are made to fail in the command's process."""
+"""Shares and FUSE file systems without locks or syncing: the calls fail in the command's process as they do there."""
 
 import errno
 import os

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.batch.conftest import ScriptedServer
@@ -59,19 +60,15 @@ def test_the_table_is_complete(scripted: ScriptedServer, scans: Path, redirectio
 def test_a_notice_that_cannot_be_printed_is_no_fault(scripted: ScriptedServer, scans: Path) -> None:
     """A line in the middle of a run, told to a full disk or a closed stream, does not end it."""
     scripted.script = lambda _number, request, context: (
-        context.abort(_too_many(), "too many") if len(request.inputs["image_bytes"].string_val) > 1 else None
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "too many")
+        if len(request.inputs["image_bytes"].string_val) > 1
+        else None
     )
     for redirection in ("2>/dev/full", "2>&-"):
         result = _run(scans, redirection, "scans", "--out", "out.csv", "--force", "--server", scripted.address)
         assert result.returncode == 0
         assert "halved" in result.stdout
         assert len(read_rows(scans.parent / "out.csv")) == 3
-
-
-def _too_many() -> object:
-    import grpc  # noqa: PLC0415 - beside its one use
-
-    return grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_full_disk_under_the_summary_is_told(scripted: ScriptedServer, scans: Path) -> None:
