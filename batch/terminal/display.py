@@ -166,7 +166,7 @@ def _passed_over(skipped: Skipped) -> Iterator[str]:
     if skipped.links:
         yield f"passed over, symbolic links: {skipped.links:,}"
     yield from _some("passed over, a link back to a folder above it", skipped.loops)
-    yield from _some("passed over, a link to a folder that was visited already", skipped.repeats)
+    yield from _some("passed over, a folder that was visited already", skipped.repeats)
     for folder, reason in skipped.folders.items():
         yield f"could not be listed, its files are missing: {folder} ({reason})"
 
