@@ -9,6 +9,7 @@ A TIFF of several pages is as many files to everyone else. The walk opens what i
 counts the pages of what says by its first bytes that it is a TIFF.
 """
 
+import errno
 import fnmatch
 import os
 import re
@@ -49,6 +50,8 @@ _OTHER_IMAGES = (
     ".avif",
     ".pnm",
 )
+
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # as of a dangling link
 
 
 class File(NamedTuple):
@@ -203,10 +206,12 @@ class _Walker:
                 is_taken = self._takes(text)
                 try:
                     status = stat_path(path, follow_symlinks=self._what.follow_links)
-                except OSError:
+                except OSError as error:
                     if is_taken:
                         # A dangling link, a link to itself, or a file deleted since the listing: so its row will say.
                         yield File(path, 0, 0)
+                    else:
+                        self._note_unreachable(path, error)
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if self._enters(path, status, levels):
@@ -246,6 +251,14 @@ class _Walker:
         else:
             self._skipped.repeats.append(path)
         return False
+
+    def _note_unreachable(self, path: str, error: OSError) -> None:
+        """Note what may be a folder, such as one on a share that is gone: its files would be missing unnoticed."""
+        if error.errno in _NOTHING_THERE:
+            return
+        # Permission lacks for a link's target, or else for all that is in the folder.
+        is_parent = error.errno == errno.EACCES and not _is_link(path)
+        self._skipped.folders[os.path.dirname(path) if is_parent else path] = error.strerror or str(error)  # noqa: PTH120 - as above
 
     def _pass_over(self, path: str, status: os.stat_result, *, is_taken: bool) -> None:
         """Count what is neither a folder nor a file to be taken, if the user should know."""
