@@ -4,6 +4,7 @@ Imports nothing slow on top: `--help` should answer at once.
 """
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -15,6 +16,7 @@ import typer
 from batch import flags
 from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
 from batch.terminal.progress import notify, progress
+from batch.terminal.streams import may_be_lost, occupy_closed_streams
 from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -31,6 +33,8 @@ EXIT_NOT_FINISHED = 3
 EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -40,6 +44,7 @@ def predict(
     paths: flags.Paths = None,
     glob: flags.Glob = None,
     recursive: flags.Recursive = True,
+    follow_links: flags.FollowLinks = True,
     out: flags.Out = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
@@ -84,7 +89,7 @@ def predict(
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
     job = Job(
-        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive),
+        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive, follow_links),
         out=STANDARD_OUTPUT if out is None else Path(out),
         servers=tuple(server or ()),
         security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
@@ -105,16 +110,15 @@ def predict(
 
 
 def _check(job: "Job") -> None:
-    from rich.console import Console
-
     from batch.job import check_server
-    from batch.terminal.display import print_notice
+    from batch.terminal.display import Screen, print_notice
 
     try:
         text = check_server(job, notify)
     except KeyboardInterrupt:
         _stop("interrupted", EXIT_INTERRUPTED)
-    print_notice(Console(), text)
+    with may_be_lost(1):
+        print_notice(Screen(), text)
 
 
 def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
@@ -148,7 +152,8 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         # Whoever read standard output has gone, with what they wanted.
         _stop("standard output was closed before all rows were written", EXIT_NOT_FINISHED)
     except OSError as error:
-        _stop(f"cannot write {error.filename or job.out}: {error.strerror}; make room, then {again}", EXIT_NOT_FINISHED)
+        remedy = f"make room, then {again}" if error.errno in _FULL else again
+        _stop(f"cannot write {error.filename or job.out}: {error.strerror}; {remedy}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
     _conclude(job, found, skipped, tally, report, summary)
@@ -162,19 +167,20 @@ def _conclude(
     report: Path | None,
     summary: Path | None,
 ) -> None:
-    from rich.console import Console
-
     from batch.summary import write_summary
     from batch.table.output import STANDARD_OUTPUT
-    from batch.terminal.display import print_accuracy, print_notice, print_summary
+    from batch.terminal.display import Screen, print_accuracy, print_notice, print_summary
 
     # A table on standard output is not to be mixed with words.
-    terminal = Console(stderr=job.out == STANDARD_OUTPUT)
-    print_summary(terminal, found, skipped, str(job.out))
-    if tally is not None:
-        print_accuracy(terminal, tally)
-        if report is not None:
-            print_notice(terminal, _write_report(report, tally, job.out))
+    streams = job.out == STANDARD_OUTPUT
+    written = None if report is None or tally is None else _write_report(report, tally, job.out)
+    with may_be_lost(2 if streams else 1):
+        screen = Screen(stderr=streams)
+        print_summary(screen, found, skipped, str(job.out))
+        if tally is not None:
+            print_accuracy(screen, tally)
+        if written is not None:
+            print_notice(screen, written)
     if summary is not None:
         try:
             write_summary(summary, found, skipped, job.settings())
@@ -230,6 +236,7 @@ def main() -> None:
     """Run the command."""
     # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a run a hundredth.
     gc.set_threshold(100_000)
+    occupy_closed_streams()
     try:
         run("digits-batch", app)
     except SystemExit as done:
@@ -239,9 +246,11 @@ def main() -> None:
 
 def _leave(done: SystemExit) -> None:
     """End the process at once: Python takes 30 ms to take itself apart, and everything is closed and synced by now."""
-    with contextlib.suppress(OSError):  # a broken pipe or a full disk is Python's to tell
-        sys.stdout.flush()
+    with contextlib.suppress(OSError):
         sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a broken pipe or a full disk is Python's to tell
+        if sys.stdout is not None:
+            sys.stdout.flush()
         os._exit(done.code if isinstance(done.code, int) else done.code is not None)
 
 

@@ -34,6 +34,14 @@ Glob = Annotated[
     ),
 ]
 Recursive = Annotated[bool, _option(_INPUT, "--recursive/--no-recursive", "Walk subfolders.")]
+FollowLinks = Annotated[
+    bool,
+    _option(
+        _INPUT,
+        "--follow-links/--no-follow-links",
+        "Follow symbolic links in folders, to folders and to files. A PATH that is a link is always followed.",
+    ),
+]
 
 _OUTPUT = "Output"
 Out = Annotated[

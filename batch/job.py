@@ -16,6 +16,7 @@ from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, 
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
+from batch.table.place import place_of
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -62,6 +63,7 @@ class Job:
             "paths": list(self.walk.paths),
             "glob": list(self.walk.globs),
             "recursive": self.walk.recursive,
+            "follow-links": self.walk.follow_links,
             "model": self.target.model,
             "signature": self.target.signature,
             "model-version": self.target.version,
@@ -109,23 +111,24 @@ def run_job(
         finally:
             stream.close()
     check_output(job.out)
-    if not job.force and (job.fresh or not journal_of(job.out).exists()):
-        refuse_to_overwrite(job.out)
-    journal = Journal(job.out, job.settings(), fresh=job.fresh)
+    place = place_of(job.out)
+    if not job.force and (job.fresh or not journal_of(place).exists()):
+        refuse_to_overwrite(place)
+    journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
     try:
         # A run that was killed when all was done but the clearing away is done again, which takes no request.
         force = job.force or journal.has_written_output()
         if not force:
-            refuse_to_overwrite(job.out)
-        output = Output(job.out, job.form)
+            refuse_to_overwrite(place)
+        output = Output(place, job.form, job.out.suffix)
         try:
             found = _Run(job, journal, notify, (output, *listeners)).ask_all(walked, listed)
-            journal.append_inode(output.sync())
+            journal.append_inode(output.sync(notify))
             output.take_place(force=force)
         finally:
             output.discard()
         journal.remove()
-        sync_folder(job.out.parent)
+        sync_folder(place.parent)
     finally:
         journal.close()
     return found
@@ -218,5 +221,6 @@ def _instead(skipped: Skipped) -> str:
     found = [f"{count} {ending}" for ending, count in skipped.other_images.most_common()]
     found += [f"{folder} could not be listed: {reason}" for folder, reason in skipped.folders.items()]
     found += [f"{skipped.unwalked} folders, not walked"] if skipped.unwalked else []
+    found += [f"{skipped.links} links, not followed"] if skipped.links else []
     found += [f"{skipped.specials} that are no files"] if skipped.specials else []
     return f" (found {'; '.join(found)})" if found else ""

@@ -107,6 +107,8 @@ def write_summary(path: Path, summary: Summary, skipped: Skipped, settings: dict
             "other_images": dict(skipped.other_images),
             "unlisted_folders": skipped.folders,
             "link_loops": skipped.loops,
+            "folders_visited_before": skipped.repeats,
+            "links_not_followed": skipped.links,
             "special_files": skipped.specials,
             "folders_not_walked": skipped.unwalked,
             "pages_of_misnamed_tiffs": summary.unread_pages,

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -68,5 +69,6 @@ def run(program: str, app: Callable[[], object]) -> None:
     try:
         app()
     except UserError as error:
-        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
+        with suppress(OSError):  # standard error may be full, or read by nobody
+            print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
         sys.exit(error.exit_code)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from batch.disk.long_paths import open_path
 from batch.formats.kinds import foreign_kind
 from batch.formats.pages import split_page
 from batch.formats.picture import BROKEN, PictureError, Pictures
@@ -48,7 +49,7 @@ def _small(path: str) -> Image.Image:
     source, page = split_page(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes, which are judged here, and of tags that Pillow does not know
-        with open(source, "rb") as file:  # noqa: PTH123 - a path that is no UTF-8 stays as it is
+        with open(source, "rb", opener=open_path) as file:
             if not page and foreign_kind(file.read(_HEAD_BYTES)) is None:
                 file.seek(0)
                 with Image.open(file, formats=("PNG", "JPEG")) as image:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import grpc
 
 from batch.client import wire_pb2 as wire
+from batch.client.address import target_of
 from batch.client.security import Security
 from batch.client.tensors import AVAILABLE, DT_STRING, Target
 from exporter.command import UserError
-from exporter.contract import CONFIDENCE, DEFAULT_PORT, DIGIT, ERROR, PROBABILITIES
+from exporter.contract import CONFIDENCE, DIGIT, ERROR, PROBABILITIES
 
 _PREDICTION = "/tensorflow.serving.PredictionService/"
 _MODEL = "/tensorflow.serving.ModelService/"
@@ -64,7 +65,9 @@ class Replica:
         self.rests_until = 0.0
         self.failures = 0
         """On end."""
-        self._metadata = security.metadata
+        self.is_examined = address.startswith("unix:")
+        """Whether it was found out, or need not be, what its port speaks."""
+        self.security = security
         self._channel = security.channel(address, _CHANNEL_OPTIONS)
         self._predict = self._channel.unary_unary(
             _PREDICTION + "Predict",
@@ -84,18 +87,18 @@ class Replica:
 
     def predict(self, request: wire.PredictRequest, timeout: float) -> "grpc.Future[wire.PredictResponse]":
         """Send a request; `timeout` in seconds."""
-        return self._predict.future(request, timeout=timeout, metadata=self._metadata)
+        return self._predict.future(request, timeout=timeout, metadata=self.security.metadata)
 
     def available(self, target: Target, timeout: float) -> list[int]:
         """Versions of the target that are AVAILABLE; after a swap, old ones stay listed in other states."""
         request = wire.GetModelStatusRequest(model_spec=_bare_spec(target))
-        status = self._get_status(request, timeout=timeout, metadata=self._metadata)
+        status = self._get_status(request, timeout=timeout, metadata=self.security.metadata)
         return [version.version for version in status.model_version_status if version.state == AVAILABLE]
 
     def signatures(self, target: Target, timeout: float) -> dict[str, wire.SignatureDef]:
         """Signatures of the target by name."""
         request = wire.GetModelMetadataRequest(model_spec=_bare_spec(target), metadata_field=["signature_def"])
-        response = self._get_metadata(request, timeout=timeout, metadata=self._metadata)
+        response = self._get_metadata(request, timeout=timeout, metadata=self.security.metadata)
         return dict(wire.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def)
 
     def close(self) -> None:
@@ -112,7 +115,7 @@ class Endpoint:
     """
 
     def __init__(self, addresses: Sequence[str], security: Security = Security()) -> None:  # noqa: B008 - immutable
-        self.replicas = [Replica(_target(address), security) for address in addresses]
+        self.replicas = [Replica(target_of(address), security) for address in addresses]
         self._turns = itertools.cycle(self.replicas)
 
     @property
@@ -213,10 +216,23 @@ def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[R
     except grpc.RpcError as error:
         if error.code() not in _WAITING:
             raise refusal(replica.address, error) from None
+        _refuse_mismatch(replica)
         return f"{replica.address}: it does not answer ({error.details()})"
     if available:
         versions[replica] = max(available)
     return f"{replica.address}: no version of {target.model} is AVAILABLE"
+
+
+def _refuse_mismatch(replica: Replica) -> None:
+    """Raise ServerError if a replica's port was found to speak something else."""
+    if replica.is_examined:
+        return
+    from batch.client.protocol import mismatch  # noqa: PLC0415 - where something is wrong already
+
+    found = mismatch(replica.address, replica.security)
+    replica.is_examined = found is not None
+    if found:
+        raise ServerError(found)
 
 
 def refusal(address: str, error: grpc.RpcError) -> UserError:
@@ -236,12 +252,3 @@ def _bare_spec(target: Target) -> wire.ModelSpec:
     spec = target.spec()
     spec.signature_name = ""
     return spec
-
-
-def _target(named: str) -> str:
-    """A gRPC target from what the user wrote; TensorFlow Serving's port where none is given."""
-    if "://" in named and not named.startswith(("unix://", "dns://")):
-        raise UserError(f"--server {named}: give HOST:PORT of the gRPC port, without {named.partition('://')[0]}://")
-    if named.startswith(("unix:", "dns:")) or named.rpartition("]")[2].count(":"):
-        return named
-    return f"{named}:{DEFAULT_PORT}"

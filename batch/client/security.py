@@ -93,7 +93,7 @@ def _read_pem(path: Path | None, option: str) -> bytes | None:
 
 def _read_metadata(path: Path | None) -> Metadata:
     if path is not None:
-        return parse_metadata(_read(path, "--metadata").decode(errors="replace"), f"--metadata {path}")
+        return parse_metadata(_read(path, "--metadata").decode("utf-8-sig", errors="replace"), f"--metadata {path}")
     return parse_metadata(os.environ.get(METADATA_VARIABLE, ""), METADATA_VARIABLE)
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from batch.client.address import LONGEST_SOCKET_PATH
 from batch.client.endpoint import Endpoint, ServerError
 from batch.client.security import Security
 from batch.client.tensors import Target
@@ -18,6 +20,9 @@ from exporter.contract import DEFAULT_PORT, MODEL_NAME
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 10.0
+_SOCKET = "grpc.sock"
+_SHORT = "/tmp"  # noqa: S108 - the folder made in it is private
+_PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 
 
 @contextmanager
@@ -71,8 +76,8 @@ def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[
             f"{MODEL_NAME!r}: name a server with --server HOST:PORT"
         )
     notify(f"nothing listens on localhost:{DEFAULT_PORT}: starting the built-in server on a private socket")
-    folder = Path(tempfile.mkdtemp(prefix="digits-"))
-    path = folder / "grpc.sock"
+    folder = _private_folder()
+    path = folder / _SOCKET
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-P", "-m", "serving.cli", "--port=0", f"--grpc_socket_path={path}"]
         # The server lives as long as this end of the pipe is open, which not even SIGKILL can prevent from closing.
@@ -97,6 +102,23 @@ def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[
             path.unlink(missing_ok=True)
             if folder.exists():
                 folder.rmdir()
+
+
+def _private_folder() -> Path:
+    """A new folder for a socket: in TMPDIR, or in /tmp if that makes a path that a socket, or gRPC, does not take."""
+    try:
+        parent = tempfile.gettempdir()
+    except OSError:
+        parent = _SHORT  # its own reason is told below
+    is_short = len(os.fsencode(parent)) + len("/digits-12345678/") + len(_SOCKET) <= LONGEST_SOCKET_PATH
+    try:
+        # A name of gRPC's is a URI.
+        return Path(tempfile.mkdtemp(prefix="digits-", dir=parent if is_short and _PLAIN.fullmatch(parent) else _SHORT))
+    except OSError as error:
+        raise UserError(
+            f"the built-in server has no folder for its socket: {_SHORT}: {error.strerror}; set TMPDIR to a folder "
+            "with a short path, or name a server with --server HOST:PORT"
+        ) from None
 
 
 def _last_line(descriptor: int) -> str:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from batch.disk.long_paths import open_path
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
@@ -80,7 +81,7 @@ def _read(file: File) -> bytes | Fault:
         return Fault(TOO_LARGE)
     try:
         # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
-        descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_path(file.path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             image = os.read(descriptor, file.size + 1)
             while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):

@@ -1,12 +1,15 @@
 """Which files are taken, in which order, and how they are cut into requests.
 
-Arguments come as given; in each folder names are sorted by bytes, depth first. Only one folder's names per level are
-held in memory. Requests are a pure function of this walk: the same files give the same bytes whenever they are asked.
+Arguments come as given; in each folder names are sorted by bytes, depth first. A folder is visited once, however many
+links lead to it; what is named again is walked again. In memory are one folder's names per level and, of each folder
+visited, its identity. Requests are a pure function of this walk: the same files give the same bytes whenever they are
+asked.
 
 A TIFF of several pages is as many files to everyone else. The walk opens what is not named .png, .jpg or .jpeg, and
 counts the pages of what says by its first bytes that it is a TIFF.
 """
 
+import errno
 import fnmatch
 import os
 import re
@@ -16,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batch.disk.long_paths import list_folder, stat_path
 from batch.formats.pages import page_name, pages_of
 from exporter.command import UserError
 
@@ -34,21 +38,20 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 _FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
 
 _OTHER_IMAGES = (
-    b".jpg",
-    b".jpeg",
-    b".gif",
-    b".bmp",
-    b".tif",
-    b".tiff",
-    b".webp",
-    b".heic",
-    b".heif",
-    b".avif",
-    b".pnm",
+    ".jpg",
+    ".jpeg",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".pnm",
 )
 
-Identity = tuple[int, int]
-"""Device and inode of a folder."""
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # as of a dangling link
 
 
 class File(NamedTuple):
@@ -82,11 +85,14 @@ class Walk:
         paths: folders and files; STANDARD_INPUT for a list of them.
         globs: names that are taken in folders, in either case.
         recursive: whether folders in folders are walked, too.
+        follow_links: whether symbolic links in folders are followed, to folders and to files. A path that is itself a
+            link is followed in any case.
     """
 
     paths: tuple[str, ...]
     globs: tuple[str, ...] = PNGS
     recursive: bool = True
+    follow_links: bool = True
 
     def check(self) -> None:
         """Raise UserError, naming the path or pattern, unless there is something to walk."""
@@ -99,7 +105,7 @@ class Walk:
             if path == STANDARD_INPUT:
                 continue
             try:
-                mode = os.stat(path).st_mode  # noqa: PTH116 - a path that is no UTF-8 stays as it is
+                mode = stat_path(path).st_mode
             except FileNotFoundError:
                 raise UserError(f"{path}: no such file or folder") from None
             except (OSError, ValueError) as error:
@@ -116,6 +122,8 @@ class Skipped:
         other_images: how many image files that are no PNGs, by their lower-case ending.
         folders: folders that could not be listed, with the reason; their files are missing from the table.
         loops: symbolic links that lead back to a folder above them.
+        repeats: further ways to folders that the run had visited already.
+        links: how many symbolic links to folders, or with names that are taken, were not to be followed.
         specials: how many that were to be taken but are neither files nor folders (FIFOs, sockets).
         unwalked: how many folders were left out because the walk is not recursive.
     """
@@ -123,6 +131,8 @@ class Skipped:
     other_images: Counter[str] = field(default_factory=Counter)
     folders: dict[str, str] = field(default_factory=dict)
     loops: list[str] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)
+    links: int = 0
     specials: int = 0
     unwalked: int = 0
 
@@ -136,79 +146,143 @@ def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[F
         listed: the paths that STANDARD_INPUT stands for.
     """
     takes = re.compile("|".join(map(fnmatch.translate, what.globs)), re.IGNORECASE).match
-    walker = _Walker(takes, what.recursive, skipped)
+    walker = _Walker(takes, what, skipped)
     for path in what.paths:
         for one in listed if path == STANDARD_INPUT else (path,):
             yield from walker.walk(one)
 
 
+class _Level(NamedTuple):
+    """A folder on the way down to the current one."""
+
+    identity: int
+    prefix: int
+    """How many characters of a path in it are not the name."""
+    names: Iterator[bytes]
+    """Those still to be looked at."""
+
+
 class _Walker:
     """Walks folders with the rules of one run."""
 
-    def __init__(self, takes: Callable[[str], object], recursive: bool, skipped: Skipped) -> None:  # noqa: FBT001 - an attribute of Walk
+    def __init__(self, takes: Callable[[str], object], what: Walk, skipped: Skipped) -> None:
         self._takes = takes
-        self._recursive = recursive
+        self._what = what
         self._skipped = skipped
+        self._argument = 0
+        # Which argument's walk came to a folder last.
+        self._visits: dict[int, int] = {}
 
     def walk(self, path: str) -> Iterator[File]:
         """A path that the user named."""
+        self._argument += 1
         try:
-            status = os.stat(path)  # noqa: PTH116 - as above
+            status = stat_path(path)
         except (OSError, ValueError):
             # It was there when the run began, or it is of a list. Its row will say that it cannot be read.
             yield File(path, 0, 0)
             return
         if stat.S_ISDIR(status.st_mode):
-            yield from self._folder(path, ((status.st_dev, status.st_ino),))
+            yield from self._folder(path, status)
         elif stat.S_ISREG(status.st_mode):
             yield from _files(path, status)
         else:
             # Opening a FIFO would wait for someone to write to it.
             self._skipped.specials += 1
 
-    def _folder(self, folder: str, ancestors: tuple[Identity, ...]) -> Iterator[File]:
+    def _folder(self, top: str, status: os.stat_result) -> Iterator[File]:
+        """Depth first, on a stack of our own: folders may be nested deeper than Python's calls."""
+        prefix = os.path.join(top, "")  # noqa: PTH118 - as above
+        levels = [self._open(top, prefix, _identity(status))]
+        while levels:
+            level = levels[-1]
+            # One path alone is kept for all levels, which may be long ones.
+            prefix = prefix[: level.prefix]
+            for name in level.names:
+                if name.startswith(b"."):
+                    continue
+                text = os.fsdecode(name)
+                path = prefix + text
+                is_taken = self._takes(text)
+                try:
+                    status = stat_path(path, follow_symlinks=self._what.follow_links)
+                except OSError as error:
+                    if is_taken:
+                        # A dangling link, a link to itself, or a file deleted since the listing: so its row will say.
+                        yield File(path, 0, 0)
+                    else:
+                        self._note_unreachable(path, error)
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    if self._enters(path, status, levels):
+                        prefix = os.path.join(path, "")  # noqa: PTH118 - as above
+                        levels.append(self._open(path, prefix, _identity(status)))
+                        break
+                elif is_taken and stat.S_ISREG(status.st_mode):
+                    yield from _files(path, status)
+                else:
+                    self._pass_over(path, status, is_taken=bool(is_taken))
+            else:
+                levels.pop()
+
+    def _open(self, folder: str, prefix: str, identity: int) -> _Level:
+        """Begin with a folder's names."""
+        self._visits[identity] = self._argument
+        names: list[bytes] = []
         try:
-            # Names alone, as bytes: of a million files they take a third of the memory of os.scandir's entries.
-            names = os.listdir(os.fsencode(folder))  # noqa: PTH208 - a Path for each of a million files is slow
+            names = list_folder(folder)
         except OSError as error:
             self._skipped.folders[folder] = error.strerror or str(error)
-            return
         names.sort()
-        prefix = os.path.join(folder, "")  # noqa: PTH118 - as above
-        for name in names:
-            if name.startswith(b"."):
-                continue
-            text = os.fsdecode(name)
-            path = prefix + text
-            is_taken = self._takes(text)
-            try:
-                status = os.stat(path)  # noqa: PTH116 - as above
-            except OSError:
-                if is_taken:
-                    # A dangling link, a link to itself, or a file deleted since the listing: so its row will say.
-                    yield File(path, 0, 0)
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                yield from self._subfolder(path, (status.st_dev, status.st_ino), ancestors)
-            elif not is_taken:
-                self._pass_over(name)
-            elif stat.S_ISREG(status.st_mode):
-                yield from _files(path, status)
-            else:
-                self._skipped.specials += 1
+        return _Level(identity, len(prefix), iter(names))
 
-    def _subfolder(self, path: str, identity: Identity, ancestors: tuple[Identity, ...]) -> Iterator[File]:
-        if not self._recursive:
+    def _enters(self, path: str, status: os.stat_result, levels: list[_Level]) -> bool:
+        """Whether to walk a folder in a folder; notes why not."""
+        if not self._what.recursive:
             self._skipped.unwalked += 1
-        elif identity in ancestors:
+            return False
+        identity = _identity(status)
+        visit = self._visits.get(identity)
+        # What lies in a folder that the user named again is walked again. A link is no reason to.
+        if visit is None or (visit != self._argument and not _is_link(path)):
+            return True
+        if any(level.identity == identity for level in levels):
             self._skipped.loops.append(path)
         else:
-            yield from self._folder(path, (*ancestors, identity))
+            self._skipped.repeats.append(path)
+        return False
 
-    def _pass_over(self, name: bytes) -> None:
-        ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - as above
-        if ending in _OTHER_IMAGES or ending == b".png":
-            self._skipped.other_images[ending.decode()] += 1
+    def _note_unreachable(self, path: str, error: OSError) -> None:
+        """Note what may be a folder, such as one on a share that is gone: its files would be missing unnoticed."""
+        if error.errno in _NOTHING_THERE:
+            return
+        # Permission lacks for a link's target, or else for all that is in the folder.
+        is_parent = error.errno == errno.EACCES and not _is_link(path)
+        self._skipped.folders[os.path.dirname(path) if is_parent else path] = error.strerror or str(error)  # noqa: PTH120 - as above
+
+    def _pass_over(self, path: str, status: os.stat_result, *, is_taken: bool) -> None:
+        """Count what is neither a folder nor a file to be taken, if the user should know."""
+        if stat.S_ISLNK(status.st_mode):
+            # Not to be followed.
+            self._skipped.links += is_taken or os.path.isdir(path)  # noqa: PTH112 - as above
+        elif is_taken:
+            self._skipped.specials += 1
+        else:
+            ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - as above
+            if ending in _OTHER_IMAGES or ending == ".png":
+                self._skipped.other_images[ending] += 1
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return stat.S_ISLNK(stat_path(path, follow_symlinks=False).st_mode)
+    except OSError:
+        return False
+
+
+def _identity(status: os.stat_result) -> int:
+    """Device and inode in one number, which takes less memory than a pair."""
+    return status.st_dev << 64 | status.st_ino
 
 
 def _files(path: str, status: os.stat_result) -> Iterator[File]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from struct import Struct
 from typing import NamedTuple
 
+from batch.disk.long_paths import open_path
 from batch.formats.kinds import TIFF_STARTS
 
 MAX_PAGES = 10_000
@@ -49,7 +50,7 @@ def pages_of(path: str) -> list[int]:
         return [1]
     try:
         # Not blocking: a FIFO may have taken the file's place.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_path(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             return page_numbers(descriptor)
         finally:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image, ImageOps, TiffImagePlugin
 
+from batch.disk.long_paths import open_path, stat_path
 from batch.formats.kinds import HEIC, can_read, foreign_kind
 from batch.formats.pages import has_whole_directory, page_numbers
 from exporter.contract import CORRUPT, MAX_PIXELS, NOT_AN_IMAGE, TOO_LARGE, UNREADABLE, UNSUPPORTED
@@ -105,7 +106,7 @@ class Pictures:
     def _open(self, path: str, page: int) -> tuple[Image.Image, int]:
         """The page, not decoded yet."""
         try:
-            status = os.stat(path)  # noqa: PTH116 - a path that is no UTF-8 stays as it is
+            status = stat_path(path)
         except (OSError, ValueError):
             raise PictureError(UNREADABLE) from None
         identity = path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
@@ -133,7 +134,7 @@ class Pictures:
 def _open_file(path: str) -> BinaryIO:
     try:
         # Not blocking: a FIFO may have taken the file's place.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_path(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         raise PictureError(UNREADABLE) from None
     file = os.fdopen(descriptor, "rb")

@@ -6,16 +6,17 @@ modification time and answer; last, just before the output takes its place, that
 off. A request that is asked again has a later line, which counts.
 """
 
-import fcntl
 import json
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from batch.client.answers import Answer
+from batch.disk.offered import HeldError, try_lock
 from batch.files.walk import File
 from exporter.command import UserError
 
@@ -37,18 +38,26 @@ class Journal:
         out: the output; the journal lies beside it.
         settings: what was asked of whom, JSON values. A journal of other settings is not continued.
         fresh: throw away what another run left.
+        notify: told in one line if the file system offers no locks.
 
     Raises:
         UserError: the folder cannot be written, another run holds the output, or the journal has other settings.
     """
 
-    def __init__(self, out: Path, settings: dict[str, Any], *, fresh: bool) -> None:
+    def __init__(
+        self,
+        out: Path,
+        settings: dict[str, Any],
+        *,
+        fresh: bool,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.out = out
         self.path = journal_of(out)
         # Where the latest line of each request of an earlier run begins: a few bytes for hundreds of files.
         self._offsets: dict[int, int] = {}
         self._inode: int | None = None
-        self._file = self._open_locked()
+        self._file = self._open_locked(notify)
         self._header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
         try:
             self._read(fresh=fresh)
@@ -56,7 +65,7 @@ class Journal:
             self.close()
             raise
 
-    def _open_locked(self) -> Any:  # noqa: ANN401 - io.BufferedRandom has no public name in typing
+    def _open_locked(self, notify: Callable[[str], None]) -> Any:  # noqa: ANN401 - io.BufferedRandom has no public name in typing
         while True:
             try:
                 descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -64,13 +73,22 @@ class Journal:
                 raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
             file = os.fdopen(descriptor, "r+b")
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                holder = _holder(file.readline())
+                is_locked = try_lock(descriptor)
+            except HeldError:
+                holder = _holder(file)
                 file.close()
                 raise UserError(
                     f"another digits-batch{holder} is writing {self.out}; wait for it or choose another --out"
                 ) from None
+            except OSError as error:
+                file.close()
+                raise UserError(f"cannot lock {self.path}: {error.strerror}; choose another --out") from None
+            if not is_locked:
+                notify(
+                    f"the file system of {self.path} offers no locks: see to it that no other digits-batch writes "
+                    f"{self.out} at the same time"
+                )
+                return file
             # Whoever held it until now may have finished, and removed it between the two calls.
             with suppress(OSError):
                 if os.path.samestat(os.fstat(descriptor), self.path.stat()):
@@ -194,12 +212,13 @@ def _holder_line() -> bytes:
     return json.dumps(holder).encode()[: _HOLDER_BYTES - 1].ljust(_HOLDER_BYTES - 1) + b"\n"
 
 
-def _holder(line: bytes) -> str:
-    """Who a holder's line names, for people; nothing where it says nothing."""
+def _holder(file: IO[bytes]) -> str:
+    """Who a journal's first line names, for people; nothing where it says nothing."""
     try:
-        holder = json.loads(line)
+        # What is locked over SMB cannot even be read.
+        holder = json.loads(file.readline())
         return f" (process {holder['process']} on {holder['host']}, since {holder['since']})"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 

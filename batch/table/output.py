@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from batch.client.answers import Answer
+from batch.disk.offered import try_sync
 from batch.files.walk import File
 from exporter.command import UserError, require_extra
 from exporter.contract import CLASSES
@@ -72,21 +73,20 @@ class Output:
     """A table that is written as the answers come, to a temporary file beside its place until it is whole.
 
     Args:
-        out: its place; its ending names a form, as `check_output` sees to.
+        out: its place.
         form: its columns.
+        ending: names the form, as `check_output` sees to; that of `out` unless a link of another name leads there.
 
     Raises OSError, as all its methods do, if the disk is full.
     """
 
-    def __init__(self, out: Path, form: Form) -> None:
+    def __init__(self, out: Path, form: Form, ending: str | None = None) -> None:
         self._out = out
         self._form = form
+        self._make = _TABLES[(ending or out.suffix).lower()]
         # One name, as the journal's lock lets only one run write it: what a killed run left is written over.
         self._temporary = out.with_name(f".{out.name}.tmp")
-        self._table = self._open()
-
-    def _open(self) -> "_Table":
-        return _TABLES[self._out.suffix.lower()](self._temporary, self._form)
+        self._table = self._make(self._temporary, form)
 
     def add(self, files: list[File], answers: list[Answer]) -> None:
         """Write the rows of a request."""
@@ -95,13 +95,22 @@ class Output:
     def start_over(self) -> None:
         """Throw the rows away."""
         self._table.close()
-        self._table = self._open()
+        self._table = self._make(self._temporary, self._form)
 
-    def sync(self) -> int:
-        """Finish the temporary file, make it last, and return its inode."""
+    def sync(self, notify: Callable[[str], None] = lambda _: None) -> int:
+        """Finish the temporary file, make it last, and return its inode.
+
+        Args:
+            notify: told in one line if the file system offers no syncing.
+        """
         self._table.close()
-        with self._temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        # Open for writing: over SMB what is open for reading cannot be synced.
+        with self._temporary.open("r+b") as file:
+            if not try_sync(file.fileno()):
+                notify(
+                    f"the file system of {self._out} offers no syncing: if the machine fails within the next minute, "
+                    "check that the table is complete"
+                )
             return os.fstat(file.fileno()).st_ino
 
     def take_place(self, *, force: bool) -> None:
@@ -128,9 +137,14 @@ def sync_folder(folder: Path) -> None:
 
 
 class Stream:
-    """A table on standard output, each request's rows as they come. Raises OSError if nobody reads them any more."""
+    """A table on standard output, each request's rows as they come.
+
+    Raises UserError if standard output is closed from the first, OSError if nobody reads it any more.
+    """
 
     def __init__(self, form: Form) -> None:
+        if sys.stdout is None:
+            raise UserError("--out -: standard output is closed; name a file")
         # A descriptor of its own, that fails when it is written and not when Python ends.
         self._table = _Csv(os.dup(sys.stdout.fileno()), form)
 

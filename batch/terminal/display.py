@@ -1,5 +1,7 @@
 """What a person sees of a run: progress while it goes, a table at its end."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,16 @@ from batch.formats.kinds import EXTRA, HEIC, can_read
 from batch.summary import Summary
 from exporter.command import how_to_install
 from exporter.contract import CLASSES, UNSUPPORTED
+
+_MOST_LINES = 5  # of one kind
+
+
+class Screen(Console):
+    """A console that raises BrokenPipeError where Rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Nobody reads any more."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 @contextmanager
@@ -151,10 +163,20 @@ def _passed_over(skipped: Skipped) -> Iterator[str]:
         yield f"passed over, neither files nor folders: {skipped.specials:,}"
     if skipped.unwalked:
         yield f"passed over, folders in folders: {skipped.unwalked:,}"
-    for loop in skipped.loops:
-        yield f"passed over, a link back to a folder above it: {loop}"
+    if skipped.links:
+        yield f"passed over, symbolic links: {skipped.links:,}"
+    yield from _some("passed over, a link back to a folder above it", skipped.loops)
+    yield from _some("passed over, a folder that was visited already", skipped.repeats)
     for folder, reason in skipped.folders.items():
         yield f"could not be listed, its files are missing: {folder} ({reason})"
+
+
+def _some(what: str, paths: list[str]) -> Iterator[str]:
+    """A line for each of the first paths, and how many more there are."""
+    for path in paths[:_MOST_LINES]:
+        yield f"{what}: {path}"
+    if len(paths) > _MOST_LINES:
+        yield f"{what}: {len(paths) - _MOST_LINES:,} more, which --summary lists"
 
 
 def print_notice(console: Console, text: str) -> None:

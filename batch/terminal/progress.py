@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from batch.terminal.streams import may_be_lost
+
 if TYPE_CHECKING:
     from batch.client.answers import Answer
     from batch.engine import Listener
@@ -40,9 +42,8 @@ class _Loader:
 
 
 def notify(text: str) -> None:
-    """Print a line that the user should read."""
-    from rich.console import Console  # noqa: PLC0415 - as the module's first line says
+    """Print a line that the user should read; the run goes on if it cannot be printed."""
+    from batch.terminal.display import Screen, print_notice  # noqa: PLC0415 - as the module's first line says
 
-    from batch.terminal.display import print_notice  # noqa: PLC0415 - likewise
-
-    print_notice(Console(stderr=True), text)
+    with may_be_lost(2):
+        print_notice(Screen(stderr=True), text)

@@ -7,7 +7,7 @@ import grpc
 import pytest
 import trustme
 
-from batch.client.security import METADATA_VARIABLE, parse_metadata
+from batch.client.security import METADATA_VARIABLE, parse_metadata, read_security
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import RunBatch
@@ -125,6 +125,13 @@ def test_unencrypted_metadata_is_told(
     command = ("scan.png", "--out", "out.csv", "--server", "192.0.2.1:8500", "--timeout", "0.2")
     result = digits_batch(*command, DIGITS_METADATA=f"authorization: {SECRET}")
     assert "travels unencrypted" in result.stderr
+
+
+def test_metadata_as_windows_writes_it(tmp_path: Path) -> None:
+    """A byte order mark and CR LF are no part of names and values."""
+    (tmp_path / "token.txt").write_bytes("\ufeffauthorization: x\r\nkey: y\r\n".encode())
+    security = read_security(tls=False, ca=None, certificate=None, key=None, metadata=tmp_path / "token.txt")
+    assert security.metadata == (("authorization", "x"), ("key", "y"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Which files are taken, in which order, and how they are cut into requests."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -55,6 +56,26 @@ def test_what_only_looks_like_a_png(tmp_path: Path) -> None:
     assert taken == ["dangling.png", "folder.png/1.png", "itself.png"]
     assert skipped.specials == 1
     assert skipped.loops == [str(tmp_path / "folder.png" / "up")]
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(errno.ESTALE, "gone"), (errno.EIO, "gone"), (errno.EACCES, ""), (errno.ENOENT, None)]
+)
+def test_a_share_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, told: str | None) -> None:
+    """A folder that cannot be looked at is not lost unnoticed: it is told as one that cannot be listed."""
+    _touch(tmp_path, "gone/1.png", "here/2.png")
+    real = os.stat
+
+    def stat(path: str, **options: bool) -> os.stat_result:
+        if path == str(tmp_path / "gone"):
+            raise OSError(number, os.strerror(number))
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    skipped = Skipped()
+    assert [file.path for file in walk(Walk((str(tmp_path),)), skipped)] == [str(tmp_path / "here" / "2.png")]
+    expected = {} if told is None else {str(tmp_path / told): os.strerror(number)}
+    assert skipped.folders == expected
 
 
 def test_missing_arguments_are_named(tmp_path: Path) -> None:
