@@ -50,6 +50,9 @@ _OTHER_IMAGES = (
 Identity = tuple[int, int]
 """Device and inode of a folder."""
 
+Enters = Callable[[str], bool]
+"""Whether a folder at a path is to be listed."""
+
 
 class File(NamedTuple):
     """A file that was taken, or one page of it.
@@ -127,26 +130,40 @@ class Skipped:
     unwalked: int = 0
 
 
-def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[File]:
+def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = (), *, enters: Enters | None = None) -> Iterator[File]:
     """Files of any name that are named themselves, and those in folders whose names fit, hidden ones left out.
 
     Args:
         what: arguments and options.
         skipped: filled with what is passed over.
         listed: the paths that STANDARD_INPUT stands for.
+        enters: asked about each folder before it is listed, whether to; then no file is opened, and one of several
+            pages is one file. For a watch, to which files come that are not complete.
     """
-    takes = re.compile("|".join(map(fnmatch.translate, what.globs)), re.IGNORECASE).match
-    walker = _Walker(takes, what.recursive, skipped)
+    walker = _Walker(name_filter(what.globs), what.recursive, skipped, enters)
     for path in what.paths:
         for one in listed if path == STANDARD_INPUT else (path,):
             yield from walker.walk(one)
 
 
+def name_filter(globs: Iterable[str]) -> Callable[[str], object]:
+    """Whether a name in a folder is taken, in either case."""
+    return re.compile("|".join(map(fnmatch.translate, globs)), re.IGNORECASE).match
+
+
 class _Walker:
     """Walks folders with the rules of one run."""
 
-    def __init__(self, takes: Callable[[str], object], recursive: bool, skipped: Skipped) -> None:  # noqa: FBT001 - an attribute of Walk
+    def __init__(
+        self,
+        takes: Callable[[str], object],
+        recursive: bool,  # noqa: FBT001 - an attribute of Walk
+        skipped: Skipped,
+        enters: Enters | None,
+    ) -> None:
         self._takes = takes
+        self._enters = enters
+        self._files = _files if enters is None else _whole
         self._recursive = recursive
         self._skipped = skipped
 
@@ -161,12 +178,14 @@ class _Walker:
         if stat.S_ISDIR(status.st_mode):
             yield from self._folder(path, ((status.st_dev, status.st_ino),))
         elif stat.S_ISREG(status.st_mode):
-            yield from _files(path, status)
+            yield from self._files(path, status)
         else:
             # Opening a FIFO would wait for someone to write to it.
             self._skipped.specials += 1
 
     def _folder(self, folder: str, ancestors: tuple[Identity, ...]) -> Iterator[File]:
+        if self._enters is not None and not self._enters(folder):
+            return
         try:
             # Names alone, as bytes: of a million files they take a third of the memory of os.scandir's entries.
             names = os.listdir(os.fsencode(folder))  # noqa: PTH208 - a Path for each of a million files is slow
@@ -193,7 +212,7 @@ class _Walker:
             elif not is_taken:
                 self._pass_over(name)
             elif stat.S_ISREG(status.st_mode):
-                yield from _files(path, status)
+                yield from self._files(path, status)
             else:
                 self._skipped.specials += 1
 
@@ -219,6 +238,11 @@ def _files(path: str, status: os.stat_result) -> Iterator[File]:
             yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
     else:
         yield File(path, status.st_size, status.st_mtime_ns)
+
+
+def _whole(path: str, status: os.stat_result) -> Iterator[File]:
+    """A file, however many pages it has."""
+    yield File(path, status.st_size, status.st_mtime_ns)
 
 
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
