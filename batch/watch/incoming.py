@@ -92,7 +92,7 @@ class Incoming:
         self._moved: dict[bytes, Source] = {}
         self._scans: deque[Iterator[None]] = deque()
         self._next_scan = 0.0
-        self._told = ""
+        self._told: list[str] = []
 
     @property
     def waiting(self) -> int:
@@ -241,11 +241,14 @@ class Incoming:
         return next((root for root in self._roots if path.startswith(os.path.join(root.path, ""))), None)  # noqa: PTH118 - as above
 
     def _tell(self, skipped: Skipped) -> None:
-        """Tell of folders that cannot be listed, once until that changes."""
-        text = "; ".join(f"{folder}: {reason}" for folder, reason in sorted(skipped.folders.items()))
-        if text and text != self._told:
-            self._notify(f"cannot be listed, and is tried again: {text}")
-        self._told = text
+        """Tell of what has no chance of a row, once until that changes."""
+        reasons = [f"{folder} cannot be listed: {why}" for folder, why in sorted(skipped.folders.items())]
+        if skipped.other_images:
+            endings = ", ".join(sorted(skipped.other_images))
+            reasons.append(f"images of other kinds are not taken: {endings}; name them with --glob")
+        if reasons and reasons != self._told:
+            self._notify("; ".join(reasons))
+        self._told = reasons
 
 
 def _source(root: Root, file: File) -> Source:

@@ -7,9 +7,10 @@ A Parquet file cannot grow: its rows are kept in the state until the part is com
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from batch.client.answers import Answer
 from batch.files.walk import File
@@ -25,7 +26,6 @@ class Answered:
     """A file and its rows: one, or one for each page."""
 
     known: Known
-    path: str
     files: list[File]
     answers: list[Answer]
 
@@ -74,8 +74,12 @@ class Parts:
             )
             raise UserError(f"{self._out} was begun {differ}: repeat that, or choose another --out")
 
-    def write(self, answered: Sequence[Answered], **facts: object) -> None:
+    def write(self, answered: Sequence[Answered], facts: Mapping[str, object] = MappingProxyType({})) -> None:
         """Append, sync and commit; a part that is full ends, and the next begins. The rows of one file stay together.
+
+        Args:
+            answered: files with their rows.
+            facts: noted in the state with them.
 
         Raises:
             TableError: another program changed the table meanwhile.
@@ -112,12 +116,12 @@ class Parts:
         """Close the file; the part is continued at the next start."""
         self._table.close()
 
-    def _append(self, some: list[Answered], facts: dict[str, object]) -> None:
+    def _append(self, some: list[Answered], facts: Mapping[str, object]) -> None:
         files = [file for one in some for file in one.files]
         answers = [answer for one in some for answer in one.answers]
         part = self._table.append(self._place(self._part.name), self._part, files, answers)
         rows = [(file.path, *answer) for file, answer in zip(files, answers, strict=True)]
-        self._state.commit(part, [one.known for one in some], rows if self._table.is_in_state else (), **facts)
+        self._state.commit(part, [one.known for one in some], facts, rows if self._table.is_in_state else ())
         self._part = part
 
     def _begin(self) -> None:
@@ -149,7 +153,9 @@ class Parts:
         self._forget_part()
 
     def _forget_part(self) -> None:
-        self._part = replace(self._part, name="", length=0, rows=0, tail="", inode=0)
+        # A part without rows was begun by a watcher that was killed: its number is free again.
+        number = self._part.number - (self._part.rows == 0)
+        self._part = replace(self._part, name="", number=number, length=0, rows=0, tail="", inode=0)
         self._state.end_part(self._part)
 
     def _place(self, name: str) -> Path:

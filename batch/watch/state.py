@@ -9,9 +9,10 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
@@ -28,6 +29,9 @@ _SCHEMA = f"""
     CREATE INDEX IF NOT EXISTS outcome ON answered (failed);
     CREATE TABLE IF NOT EXISTS rows (number INTEGER PRIMARY KEY, row TEXT NOT NULL);
 """
+
+
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Known(NamedTuple):
@@ -142,14 +146,16 @@ class State:
         """The part that was committed last."""
         return Part(**(self.fact("part") or {}))
 
-    def commit(self, part: Part, files: Sequence[Known], rows: Iterable[object] = (), **facts: object) -> None:
+    def commit(
+        self, part: Part, files: Sequence[Known], facts: Mapping[str, object] = _NOTHING, rows: Iterable[object] = ()
+    ) -> None:
         """Make it last that files are answered, and how far the table has their rows.
 
         Args:
             part: the part with these rows.
             files: those answered.
+            facts: JSON values by name, to be noted with it.
             rows: JSON values that are kept here until the part is complete; none where the table has them.
-            facts: noted in the same transaction.
         """
         with self._transaction():
             self._db.executemany(
@@ -194,7 +200,7 @@ class State:
         with self._transaction():
             self._db.executemany("DELETE FROM answered WHERE key = ?", ((key,) for key in keys))
 
-    def _note(self, facts: dict[str, Any]) -> None:
+    def _note(self, facts: Mapping[str, object]) -> None:
         values = ((name, json.dumps(value)) for name, value in facts.items())
         self._db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", values)
 

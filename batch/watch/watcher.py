@@ -215,11 +215,11 @@ class _Watcher:
                 continue
             failed = any(answer.error for answer in answers)
             known = Known(source.key, source.size, source.mtime_ns, failed)
-            answered.append(Answered(known, source.path, list(source.files), answers))
+            answered.append(Answered(known, list(source.files), answers))
         if not answered:
             return
         inodes = {root.fact: root.inode() for root in {source.root for source, _ in done}}
-        self._parts.write(answered, **{fact: inode for fact, inode in inodes.items() if inode is not None})
+        self._parts.write(answered, {fact: inode for fact, inode in inodes.items() if inode is not None})
         self._mover.move(one.known for one in answered)
         self.figures.rows += sum(len(one.answers) for one in answered)
         self.figures.errors += sum(1 for one in answered for answer in one.answers if answer.error)
