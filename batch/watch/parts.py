@@ -104,12 +104,12 @@ class Parts:
                 rows += len(left[0].files)
                 some.append(left.popleft())
             self._append(some, facts)
-            if rows >= most:
-                self._end()
+            self.end_if_over()
 
     def end_if_over(self) -> None:
-        """End the part if its hour or day is over. One that lasts twice, as clocks are put back, is one part."""
-        if self._part.name and self._roll.now() > self._part.period:
+        """End the part if its hour or day is over, or it is full. An hour that comes twice is one part."""
+        is_full = 0 < self._roll.rows <= self._part.rows
+        if self._part.name and (is_full or self._roll.now() > self._part.period):
             self._end()
 
     def close(self) -> None:

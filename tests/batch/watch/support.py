@@ -79,6 +79,16 @@ class Watching:
         self._process.kill()
         self._process.wait()
 
+    def wait_for_words(self, text: str) -> None:
+        """Wait until it has said a text."""
+
+        def are_said() -> bool:
+            is_over = not self.runs()
+            assert self.says(text) or not is_over, self.log
+            return self.says(text)
+
+        wait_for(are_said)
+
     def wait_for_rows(self, count: int, *tables: Path) -> None:
         """Wait until that many rows are in some tables that may not be there yet."""
 

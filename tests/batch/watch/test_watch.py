@@ -36,7 +36,7 @@ def test_rows_come_as_files_come(tmp_path: Path, command: list[str]) -> None:
         drop(tmp_path / "incoming/.hidden/file.png", b"\6")
         drop(tmp_path / "incoming/other.jpg", b"\5")
         watcher.wait_for_rows(4, table)
-        wait_for(lambda: watcher.says("images of other kinds are not taken: .jpg; name them with --glob"))
+        watcher.wait_for_words("images of other kinds are not taken: .jpg; name them with --glob")
         assert watcher.stop() == 0, watcher.log
     digits = {row["path"]: row["digit"] for row in read_rows(table)}
     assert digits == {
@@ -54,7 +54,7 @@ def test_a_moved_file_need_not_settle(tmp_path: Path, command: list[str]) -> Non
     pytest.importorskip("inotify_simple", reason="the watch extra is not installed")
     table = tmp_path / "preds.csv"
     with Watching(tmp_path, [*command[:-1], "3600"]) as watcher:
-        wait_for(lambda: watcher.says("by inotify"))
+        watcher.wait_for_words("by inotify")
         (tmp_path / "incoming/written.png").write_bytes(b"\1")
         # The folder is listened to from the first look on.
         numbers = iter(range(10_000))
@@ -191,10 +191,10 @@ def test_waits_for_a_server_as_long_as_it_takes(tmp_path: Path) -> None:
     drop(tmp_path / "incoming/a.png", b"\1")
     options = ["--out", "preds.csv", "--server", address, "--settle", "0", "--timeout", "0.5"]
     with Watching(tmp_path, options) as watcher:
-        wait_for(lambda: watcher.says("tried again until it answers"))
+        watcher.wait_for_words("tried again until it answers")
         server = ScriptedServer(address)
         watcher.wait_for_rows(1, table)
-        wait_for(lambda: watcher.says("the server answers again"))
+        watcher.wait_for_words("the server answers again")
         server.stop()
         drop(tmp_path / "incoming/b.png", b"\2")
         wait_for(lambda: watcher.log.count("tried again until it answers") == 2)
@@ -427,13 +427,13 @@ def test_json_lines_and_parquet(tmp_path: Path, scripted: ScriptedServer) -> Non
 
     first, second = tmp_path / "q-000001.parquet", tmp_path / "q-000002.parquet"
     with Watching(tmp_path, ["--out", "q.parquet", "--roll", "4", *server]) as watcher:
-        wait_for(lambda: watcher.says("q-000001.parquet is complete: 4 rows"))
+        watcher.wait_for_words("q-000001.parquet is complete: 4 rows")
         assert not second.exists()
         watcher.kill()
     for number in range(5, 8):
         drop(tmp_path / f"incoming/{number}.png", bytes([number]))
     with Watching(tmp_path, ["--out", "q.parquet", "--roll", "4", *server]) as watcher:
-        wait_for(lambda: watcher.says("q-000002.parquet is complete: 4 rows"))
+        watcher.wait_for_words("q-000002.parquet is complete: 4 rows")
         assert watcher.stop() == 0
     rows = parquet.read_table(first).to_pylist() + parquet.read_table(second).to_pylist()
     assert sorted((row["path"], row["digit"]) for row in rows) == [
