@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+import pytest
+
 from tests.batch.support import read_rows, wait_for
 
 
@@ -87,7 +89,10 @@ class Watching:
             assert self.says(text) or not is_over, self.log
             return self.says(text)
 
-        wait_for(are_said)
+        try:
+            wait_for(are_said, seconds=60)
+        except AssertionError:
+            pytest.fail(f"it never said {text!r}, but:\n{self.log}")
 
     def wait_for_rows(self, count: int, *tables: Path) -> None:
         """Wait until that many rows are in some tables that may not be there yet."""

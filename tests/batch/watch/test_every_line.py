@@ -3,8 +3,9 @@
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -85,6 +86,13 @@ def _in_a_process(work: Callable[[], None], *, most_lines: int | None = None) ->
     return code == 0
 
 
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    """A folder in memory: a process that is killed leaves the same there, and thousands of syncs cost nothing."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize(
     ("out", "roll", "move"),
     [
@@ -95,13 +103,13 @@ def _in_a_process(work: Callable[[], None], *, most_lines: int | None = None) ->
     ],
 )
 @pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.soak)])
-def test_killed_at_a_line(tmp_path: Path, out: str, roll: Roll, move: bool, step: int) -> None:  # noqa: FBT001 - a parameter
+def test_killed_at_a_line(memory: Path, out: str, roll: Roll, move: bool, step: int) -> None:  # noqa: FBT001 - a parameter
     """Each file has one row, each part as many as it should, and each file is moved: whichever line was the last."""
     lines = 1 - step
     is_whole = False
     while not is_whole:
         lines += step
-        folder = tmp_path / str(lines)
+        folder = memory / str(lines)
         for name in _NAMES:
             drop(folder / "in" / name, b"image")
 
@@ -113,7 +121,7 @@ def test_killed_at_a_line(tmp_path: Path, out: str, roll: Roll, move: bool, step
     assert lines > 100
 
     for number in range(1, lines + 1, step):
-        folder = tmp_path / str(number)
+        folder = memory / str(number)
         tables_of_it = sorted(folder.glob(f"preds*{Path(out).suffix}"))
         counts = [Counter(_paths(table)) for table in tables_of_it]
         assert sum(counts, Counter()) == Counter(_NAMES), f"killed at line {number}: {counts}"
