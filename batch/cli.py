@@ -69,12 +69,17 @@ def predict(
     max_errors: flags.MaxErrors = None,
     truth: flags.Truth = None,
     report: flags.Report = None,
+    watch: flags.Watch = False,
+    settle: flags.Settle = None,
+    roll: flags.RollParts = None,
+    move_done: flags.MoveDone = None,
+    move_failed: flags.MoveFailed = None,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
 ) -> None:
     """Predict the digit in each PNG. Write one row per image: path, digit, confidence, error, model_version.
 
     Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
-    130 interrupted. After 3 or 130, repeat the command to resume.
+    130 interrupted. After 3 or 130, repeat the command to resume. With --watch, SIGTERM ends it with 0.
     """
     from batch.client.security import read_security
     from batch.client.tensors import Target
@@ -103,8 +108,16 @@ def predict(
         fresh=fresh,
         force=force,
     )
+    watching = {"--settle": settle, "--roll": roll, "--move-done": move_done, "--move-failed": move_failed}
+    if not watch:
+        _refuse({flag: value is not None for flag, value in watching.items()}, "only with --watch")
     if check:
         _check(job)
+    elif watch:
+        one_run = {"--truth": truth, "--report": report, "--summary": summary, "--max-errors": max_errors}
+        _refuse({flag: value is not None for flag, value in one_run.items()}, "not with --watch, which has no end")
+        _refuse({"--one-version": one_version, "--force": force, "--fresh": fresh}, "not with --watch")
+        _watch(job, flags.DEFAULT_SETTLE_S if settle is None else settle, roll, move_done, move_failed)
     else:
         _predict(job, truth, report, summary)
 
@@ -157,6 +170,49 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
     _conclude(job, found, skipped, tally, report, summary)
+
+
+def _refuse(given: dict[str, bool], reason: str) -> None:
+    """Raise UserError for the first option that is given."""
+    for flag, is_given in given.items():
+        if is_given:
+            raise UserError(f"{flag} works {reason}: leave it out")
+
+
+def _watch(job: "Job", settle: float, roll: str | None, move_done: Path | None, move_failed: Path | None) -> None:
+    import signal
+
+    from batch.terminal.watching import watching
+    from batch.watch.settings import Roll, Watch
+    from batch.watch.signals import Stop
+    from batch.watch.watcher import run_watch
+
+    watch = Watch(
+        walk=job.walk,
+        out=job.out,
+        servers=job.servers,
+        security=job.security,
+        target=job.target,
+        batch_size=job.batch_size,
+        in_flight=job.in_flight,
+        timeout=job.timeout,
+        form=job.form,
+        settle=settle,
+        roll=Roll() if roll is None else Roll.parse(roll),
+        move_done=move_done,
+        move_failed=move_failed,
+    )
+    stop = Stop()
+    try:
+        with stop.on_signals(), watching(notify) as show:
+            figures = run_watch(watch, stop, notify, show)
+    except OSError as error:
+        # SQLite calls a quota that is used up an I/O error, so the remedy is the same for all.
+        _stop(
+            f"cannot write {error.filename or job.out}: {error.strerror}; make room, then {_RESUME}", EXIT_NOT_FINISHED
+        )
+    notify(f"stopped: {figures.rows:,} rows written, {figures.errors:,} with an error; {_RESUME}")
+    raise typer.Exit(EXIT_INTERRUPTED if stop.signal is signal.SIGINT else 0)
 
 
 def _conclude(

@@ -7,6 +7,9 @@ import typer
 
 from batch.client.window import DEFAULT_IN_FLIGHT
 
+DEFAULT_SETTLE_S = 2.0
+"""Longer than scanners and copies over a network usually pause between two writes to one file."""
+
 
 def _option(panel: str, flag: str, text: str, **more: Any) -> Any:  # noqa: ANN401 - whatever Typer takes
     return typer.Option(flag, help=text, rich_help_panel=panel, **more)
@@ -77,6 +80,44 @@ Summary = Annotated[
 ]
 Force = Annotated[bool, _option(_OUTPUT, "--force", "Overwrite a finished table.")]
 Fresh = Annotated[bool, _option(_OUTPUT, "--fresh", "Delete the rows of an unfinished run instead of resuming it.")]
+
+_WATCH = "Watch"
+Watch = Annotated[
+    bool,
+    _option(
+        _WATCH,
+        "--watch",
+        "Go on until SIGTERM or Ctrl-C, and append a row for each file that comes into the folders.",
+    ),
+]
+Settle = Annotated[
+    float | None,
+    _option(
+        _WATCH,
+        "--settle",
+        f"A file counts when it has not changed for so many seconds. Default: {DEFAULT_SETTLE_S:g}. A file that is "
+        "moved in counts at once, with the watch extra.",
+        metavar="SECONDS",
+        min=0,
+    ),
+]
+RollParts = Annotated[
+    str | None,
+    _option(
+        _WATCH,
+        "--roll",
+        "Write parts named after the table: one an hour, one a day, or one for every N rows. Parquet needs it.",
+        metavar="hourly|daily|N",
+    ),
+]
+MoveDone = Annotated[
+    Path | None,
+    _option(_WATCH, "--move-done", "Move files here when their row is written, without error.", metavar="FOLDER"),
+]
+MoveFailed = Annotated[
+    Path | None,
+    _option(_WATCH, "--move-failed", "Move files here when their row carries an error.", metavar="FOLDER"),
+]
 
 _SERVER = "Server"
 Server = Annotated[

@@ -53,6 +53,9 @@ _OTHER_IMAGES = (
 
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # as of a dangling link
 
+Enters = Callable[[str], bool]
+"""Whether a folder at a path is to be listed."""
+
 
 class File(NamedTuple):
     """A file that was taken, or one page of it.
@@ -137,19 +140,25 @@ class Skipped:
     unwalked: int = 0
 
 
-def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = ()) -> Iterator[File]:
+def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = (), *, enters: Enters | None = None) -> Iterator[File]:
     """Files of any name that are named themselves, and those in folders whose names fit, hidden ones left out.
 
     Args:
         what: arguments and options.
         skipped: filled with what is passed over.
         listed: the paths that STANDARD_INPUT stands for.
+        enters: asked about each folder before it is listed, whether to; then no file is opened, and one of several
+            pages is one file. For a watch, to which files come that are not complete.
     """
-    takes = re.compile("|".join(map(fnmatch.translate, what.globs)), re.IGNORECASE).match
-    walker = _Walker(takes, what, skipped)
+    walker = _Walker(name_filter(what.globs), what, skipped, enters)
     for path in what.paths:
         for one in listed if path == STANDARD_INPUT else (path,):
             yield from walker.walk(one)
+
+
+def name_filter(globs: Iterable[str]) -> Callable[[str], object]:
+    """Whether a name in a folder is taken, in either case."""
+    return re.compile("|".join(map(fnmatch.translate, globs)), re.IGNORECASE).match
 
 
 class _Level(NamedTuple):
@@ -165,9 +174,11 @@ class _Level(NamedTuple):
 class _Walker:
     """Walks folders with the rules of one run."""
 
-    def __init__(self, takes: Callable[[str], object], what: Walk, skipped: Skipped) -> None:
+    def __init__(self, takes: Callable[[str], object], what: Walk, skipped: Skipped, enters: Enters | None) -> None:
         self._takes = takes
         self._what = what
+        self._enters = enters
+        self._files = _files if enters is None else _whole
         self._skipped = skipped
         self._argument = 0
         # Which argument's walk came to a folder last.
@@ -185,7 +196,7 @@ class _Walker:
         if stat.S_ISDIR(status.st_mode):
             yield from self._folder(path, status)
         elif stat.S_ISREG(status.st_mode):
-            yield from _files(path, status)
+            yield from self._files(path, status)
         else:
             # Opening a FIFO would wait for someone to write to it.
             self._skipped.specials += 1
@@ -214,12 +225,12 @@ class _Walker:
                         self._note_unreachable(path, error)
                     continue
                 if stat.S_ISDIR(status.st_mode):
-                    if self._enters(path, status, levels):
+                    if self._descends(path, status, levels):
                         prefix = os.path.join(path, "")  # noqa: PTH118 - as above
                         levels.append(self._open(path, prefix, _identity(status)))
                         break
                 elif is_taken and stat.S_ISREG(status.st_mode):
-                    yield from _files(path, status)
+                    yield from self._files(path, status)
                 else:
                     self._pass_over(path, status, is_taken=bool(is_taken))
             else:
@@ -230,13 +241,14 @@ class _Walker:
         self._visits[identity] = self._argument
         names: list[bytes] = []
         try:
-            names = list_folder(folder)
+            if self._enters is None or self._enters(folder):
+                names = list_folder(folder)
         except OSError as error:
             self._skipped.folders[folder] = error.strerror or str(error)
         names.sort()
         return _Level(identity, len(prefix), iter(names))
 
-    def _enters(self, path: str, status: os.stat_result, levels: list[_Level]) -> bool:
+    def _descends(self, path: str, status: os.stat_result, levels: list[_Level]) -> bool:
         """Whether to walk a folder in a folder; notes why not."""
         if not self._what.recursive:
             self._skipped.unwalked += 1
@@ -293,6 +305,11 @@ def _files(path: str, status: os.stat_result) -> Iterator[File]:
             yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
     else:
         yield File(path, status.st_size, status.st_mtime_ns)
+
+
+def _whole(path: str, status: os.stat_result) -> Iterator[File]:
+    """A file, however many pages it has."""
+    yield File(path, status.st_size, status.st_mtime_ns)
 
 
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:

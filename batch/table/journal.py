@@ -57,7 +57,7 @@ class Journal:
         # Where the latest line of each request of an earlier run begins: a few bytes for hundreds of files.
         self._offsets: dict[int, int] = {}
         self._inode: int | None = None
-        self._file = self._open_locked(notify)
+        self._file = _open_locked(self.path, out, notify)
         self._header = json.dumps({"format": _FORMAT, **settings}, sort_keys=True).encode() + b"\n"
         try:
             self._read(fresh=fresh)
@@ -65,42 +65,11 @@ class Journal:
             self.close()
             raise
 
-    def _open_locked(self, notify: Callable[[str], None]) -> Any:  # noqa: ANN401 - io.BufferedRandom has no public name in typing
-        while True:
-            try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            except OSError as error:
-                raise UserError(f"cannot write {self.path}: {error.strerror}; choose another --out") from None
-            file = os.fdopen(descriptor, "r+b")
-            try:
-                is_locked = try_lock(descriptor)
-            except HeldError:
-                holder = _holder(file)
-                file.close()
-                raise UserError(
-                    f"another digits-batch{holder} is writing {self.out}; wait for it or choose another --out"
-                ) from None
-            except OSError as error:
-                file.close()
-                raise UserError(f"cannot lock {self.path}: {error.strerror}; choose another --out") from None
-            if not is_locked:
-                notify(
-                    f"the file system of {self.path} offers no locks: see to it that no other digits-batch writes "
-                    f"{self.out} at the same time"
-                )
-                return file
-            # Whoever held it until now may have finished, and removed it between the two calls.
-            with suppress(OSError):
-                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
-                    return file
-            file.close()
-
     def _read(self, *, fresh: bool) -> None:
         """Index what an earlier run left; begin anew where it left nothing whole, or that is not wanted."""
         self._file.seek(0)
         holder, found = self._file.readline(), self._file.readline()
-        # A power cut may leave a part of the first line, or zeros.
-        if not (holder.startswith(_HOLDER_START) or _HOLDER_START.startswith(holder.strip(b"\0"))):
+        if not _is_holder(holder):
             raise UserError(f"{self.path} is no journal of digits-batch: move it away, or choose another --out")
         if fresh or not found.endswith(b"\n"):
             self.start_over()
@@ -183,6 +152,66 @@ class Journal:
         # After a full disk there may be a line in the buffer that cannot be written; what counts was flushed.
         with suppress(OSError):
             self._file.close()
+
+
+def hold(out: Path, notify: Callable[[str], None] = lambda _: None) -> Any:  # noqa: ANN401 - as below
+    """Lock an output that is written without a journal, as long as the file that is returned is open.
+
+    Args:
+        out: the output.
+        notify: told in one line if the file system offers no locks.
+
+    Raises:
+        UserError: the folder cannot be written, another run holds the output, or left a journal of it unfinished.
+    """
+    path = journal_of(out)
+    file = _open_locked(path, out, notify)
+    line = file.readline()
+    if file.readline() or not _is_holder(line):
+        file.close()
+        raise UserError(f"{path} is of an unfinished run: repeat its command to finish it, or choose another --out")
+    file.seek(0)
+    file.truncate(0)
+    file.write(_holder_line())
+    file.flush()
+    return file
+
+
+def _open_locked(path: Path, out: Path, notify: Callable[[str], None]) -> Any:  # noqa: ANN401 - io.BufferedRandom has no public name in typing
+    """Open and lock the journal of an output."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another --out") from None
+        file = os.fdopen(descriptor, "r+b")
+        try:
+            is_locked = try_lock(descriptor)
+        except HeldError:
+            holder = _holder(file)
+            file.close()
+            raise UserError(
+                f"another digits-batch{holder} is writing {out}; wait for it or choose another --out"
+            ) from None
+        except OSError as error:
+            file.close()
+            raise UserError(f"cannot lock {path}: {error.strerror}; choose another --out") from None
+        if not is_locked:
+            notify(
+                f"the file system of {path} offers no locks: see to it that no other digits-batch writes {out} at the "
+                "same time"
+            )
+            return file
+        # Whoever held it until now may have finished, and removed it between the two calls.
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return file
+        file.close()
+
+
+def _is_holder(line: bytes) -> bool:
+    """Whether a first line is a holder's, or what a power cut leaves of one: a part of it, or zeros."""
+    return line.startswith(_HOLDER_START) or _HOLDER_START.startswith(line.strip(b"\0"))
 
 
 def _answer(row: list[Any]) -> Answer:

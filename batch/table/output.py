@@ -16,6 +16,7 @@ reads and writes them, and in Parquet, whose strings are UTF-8, backslash escape
 
 import contextlib
 import csv
+import io
 import json
 import os
 import sys
@@ -180,26 +181,16 @@ class _Csv:
         self._file = _text(file)
         self._form = form
         self._writer = csv.writer(self._file)
-        header = list(COLUMNS)
-        if form.min_confidence is not None:
-            header.append(REVIEW)
-        if form.probabilities:
-            header += [f"p{digit}" for digit in range(CLASSES)]
-        self._writer.writerow(header)
+        self._writer.writerow(_csv_header(form))
 
     def add(self, files: list[File], answers: list[Answer]) -> None:
-        self._writer.writerows(self._rows(files, answers))
+        self._writer.writerows(_csv_rows(files, answers, self._form))
 
     def flush(self) -> None:
         self._file.flush()
 
     def close(self) -> None:
         self._file.close()
-
-    def _rows(self, files: list[File], answers: list[Answer]) -> Iterator[tuple[Any, ...]]:
-        for file, answer in zip(files, answers, strict=True):
-            review = () if self._form.min_confidence is None else (int(self._form.review(answer)),)
-            yield file.path, *answer[:4], *review, *answer.probabilities
 
 
 class _JsonLines:
@@ -248,6 +239,35 @@ class _Parquet:
     def _write_group(self) -> None:
         self._writer.write_table(self._to_table(self._group, self._schema))
         self._group = []
+
+
+def _csv_header(form: Form) -> list[str]:
+    header = list(COLUMNS)
+    if form.min_confidence is not None:
+        header.append(REVIEW)
+    if form.probabilities:
+        header += [f"p{digit}" for digit in range(CLASSES)]
+    return header
+
+
+def _csv_rows(files: list[File], answers: list[Answer], form: Form) -> Iterator[tuple[Any, ...]]:
+    for file, answer in zip(files, answers, strict=True):
+        review = () if form.min_confidence is None else (int(form.review(answer)),)
+        yield file.path, *answer[:4], *review, *answer.probabilities
+
+
+def render(ending: str, form: Form, files: list[File], answers: list[Answer], *, header: bool) -> bytes:
+    """Rows as a growing table has them, which is CSV or JSON Lines by its ending; for a new CSV with its header."""
+    text = io.StringIO(newline="")
+    if ending == ".csv":
+        writer = csv.writer(text)
+        if header:
+            writer.writerow(_csv_header(form))
+        writer.writerows(_csv_rows(files, answers, form))
+    else:
+        for file, answer in zip(files, answers, strict=True):
+            text.write(json.dumps(_record(file.path, answer, form)) + "\n")
+    return text.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _record(path: str, answer: Answer, form: Form) -> dict[str, Any]:

@@ -7,23 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.batch.conftest import ScriptedServer
+from tests.batch.disk.support import python_path_to_faults
 from tests.batch.support import read_rows
 from tests.conftest import RunBatch
-
-# Python runs a file of this name first of all; -P leaves PYTHONPATH alone.
-_FAULTS = """
-import errno, fcntl, os
-
-def fail(number):
-    def call(*_):
-        raise OSError(number, os.strerror(number))
-    return call
-
-if "NO_FLOCK" in os.environ:
-    fcntl.flock = fail(int(os.environ["NO_FLOCK"]))
-if "NO_FSYNC" in os.environ:
-    os.fsync = fail(int(os.environ["NO_FSYNC"]))
-"""
 
 
 @pytest.fixture
@@ -32,9 +18,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "scans").mkdir()
     for number in range(3):
         (tmp_path / "scans" / f"{number}.png").write_bytes(bytes([number]))
-    (tmp_path / "faults").mkdir()
-    (tmp_path / "faults" / "sitecustomize.py").write_text(_FAULTS)
-    return {"PYTHONPATH": os.pathsep.join([str(tmp_path / "faults"), os.environ.get("PYTHONPATH", "")])}
+    return {"PYTHONPATH": python_path_to_faults(tmp_path / "faults")}
 
 
 def _is_complete(folder: Path) -> bool:
