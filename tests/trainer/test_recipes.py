@@ -87,7 +87,11 @@ def test_what_forms_show_is_in_the_champion_alone() -> None:
             amounts = recipe.augmentation.hands.redrawn, recipe.augmentation.cut, recipe.augmentation.remains
             assert all(amounts) if name in {"cnn", "champion"} else not any(amounts)
             assert recipe.augmentation.hands.added == 0.35
-    assert find("cnn").augmentation == find("champion").augmentation
+    teacher, student = find("cnn").augmentation, find("champion").augmentation
+    assert teacher is not None
+    assert student is not None
+    assert teacher.hands.redrawn > student.hands.redrawn
+    assert dataclasses.replace(teacher, hands=student.hands) == student
     assert hash(find("champion")) == hash(find("champion"))
 
 
