@@ -10,7 +10,7 @@ from batch.client.endpoint import Endpoint, Offer, ServerError
 from batch.client.security import Security
 from batch.client.server import find_server
 from batch.client.tensors import Target
-from batch.client.window import DEFAULT_IN_FLIGHT, Window
+from batch.client.window import Window
 from batch.engine import Engine, Listener, Policy, VersionSwappedError
 from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.summary import ErrorLimit, Summary
@@ -196,12 +196,11 @@ class _Run:
 
     def _ask(self, target: Target, endpoint: Endpoint, offer: Offer, walked: _Walked) -> tuple[Summary, Skipped]:
         job = self.job
-        most = DEFAULT_IN_FLIGHT * len(endpoint.replicas) if job.in_flight is None else job.in_flight
         engine = Engine(
             endpoint,
             target,
             offer,
-            window=Window(most, pinned=job.in_flight is not None),
+            window=Window.over(len(endpoint.replicas), job.in_flight),
             policy=Policy(job.timeout, job.max_errors, keep_version=job.one_version),
             notify=self.notify,
             listeners=self.listeners,

@@ -25,6 +25,13 @@ class Window:
         self._pinned = pinned
         self._shrunk_at = 0.0
 
+    @classmethod
+    def over(cls, replicas: int, in_flight: int | None) -> "Window":
+        """The window over so many replicas: pinned to what the user gave, else the usual number for each."""
+        if in_flight is None:
+            return cls(DEFAULT_IN_FLIGHT * replicas, pinned=False)
+        return cls(in_flight, pinned=True)
+
     @property
     def size(self) -> int:
         """Now."""

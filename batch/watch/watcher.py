@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from batch.client.answers import Answer
 from batch.client.endpoint import Endpoint, Offer, ServerError
 from batch.client.server import find_server
-from batch.client.window import DEFAULT_IN_FLIGHT, Window
+from batch.client.window import Window
 from batch.disk.offered import try_sync
 from batch.engine import Engine, Policy
 from batch.files.walk import File, cut
@@ -167,9 +167,7 @@ class _Watcher:
         return endpoint, offer
 
     def _serve(self, endpoint: Endpoint, offer: Offer) -> None:
-        in_flight = self._watch.in_flight
-        most = DEFAULT_IN_FLIGHT * len(endpoint.replicas) if in_flight is None else in_flight
-        window = Window(most, pinned=in_flight is not None)
+        window = Window.over(len(endpoint.replicas), self._watch.in_flight)
         while self._stop.signal is None:
             sources = self._incoming.complete(self._most)
             if sources:
