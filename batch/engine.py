@@ -17,6 +17,7 @@ import grpc
 from batch.client import wire_pb2 as wire
 from batch.client.answers import Answer, fault, read_answers
 from batch.client.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.client.faults import may_pass
 from batch.client.probe import probe
 from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import Window
@@ -26,22 +27,7 @@ from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
 from exporter.contract import REFUSED, TOO_LARGE
 
-_RETRYABLE = frozenset(
-    {
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.ABORTED,
-        grpc.StatusCode.DEADLINE_EXCEEDED,
-        # The model was there before the first image: it is between two versions, or the server between two lives.
-        grpc.StatusCode.NOT_FOUND,
-        # A server that shuts down cancels what it was working on.
-        grpc.StatusCode.CANCELLED,
-    }
-)
 _OVERLOAD = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
-# What gRPC says of connections that were cut in the middle of an answer, with other codes than UNAVAILABLE.
-_CUT = ("RST_STREAM", "Stream removed", "Connection reset")
-_TOO_LONG = "larger than max"  # what gRPC says of a message beyond the server's limit
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 _ATTEMPT = 0.5  # of the timeout: a server that says nothing leaves time for another attempt
@@ -243,7 +229,9 @@ class Engine:
             try:
                 response = part.future.result()
             except grpc.RpcError as error:
-                if not _may_pass(error):
+                # The model was there before the first image: NOT_FOUND says that it is between two versions, or the
+                # server between two lives.
+                if error.code() is not grpc.StatusCode.NOT_FOUND and not may_pass(error):
                     raise
                 self._retry(part, error, since)
             else:
@@ -337,13 +325,6 @@ class Engine:
                 f"too many errors for --max-errors: {errors}, of {self.summary.rows:,} rows; see what is wrong with "
                 "these files, or raise the limit"
             )
-
-
-def _may_pass(error: grpc.RpcError) -> bool:
-    details = error.details() or ""
-    if error.code() in _RETRYABLE:
-        return _TOO_LONG not in details
-    return error.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and any(cut in details for cut in _CUT)
 
 
 def _refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:

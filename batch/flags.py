@@ -167,7 +167,12 @@ Metadata = Annotated[
     ),
 ]
 Check = Annotated[
-    bool, _option(_SERVER, "--check", "Check that the server has the model and signature; predict nothing.")
+    bool,
+    _option(
+        _SERVER,
+        "--check",
+        "Check that the server has the model and signature, and answers a test image; write nothing.",
+    ),
 ]
 
 _REQUESTS = "Requests"

@@ -135,18 +135,19 @@ def run_job(
 
 
 def check_server(job: Job, notify: Notify = lambda _: None) -> str:
-    """Check that the job's server has what it asks for, and say in one line what it has.
+    """Check that the job's server has what it asks for and answers a test image; say in one line what it has.
 
     Raises:
         UserError: it has no such model, version or signature.
-        ServerError: it does not answer.
+        ServerError: it does not answer, or not as the contract says.
     """
     with find_server(job.servers, job.security, job.target, job.timeout, notify) as endpoint:
         offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
         version = endpoint.wait_until_available(job.target, job.timeout)
+        endpoint.try_out(job.target, offer, job.timeout)
         return (
-            f"model {job.target.model} version {version} is AVAILABLE on {endpoint.name}; signature "
-            f"{job.target.signature} takes {offer.input_name} and answers {', '.join(offer.outputs)}"
+            f"model {job.target.model} version {version} is AVAILABLE on {endpoint.name} and has answered a test "
+            f"image; signature {job.target.signature} takes {offer.input_name} and answers {', '.join(offer.outputs)}"
         )
 
 

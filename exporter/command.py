@@ -36,7 +36,9 @@ def quiet_tensorflow() -> None:
     """Import TensorFlow without its start-up chatter, unless the user has lowered TF_CPP_MIN_LOG_LEVEL to read it.
 
     The chatter of its C++ libraries ignores that variable until they are loaded, hence the closed standard error.
+    Keras is told to compute with it, whatever the user's other projects have it compute with.
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
         return
     sys.stderr.flush()

@@ -14,8 +14,11 @@ import grpc
 
 from batch.client import wire_pb2 as wire
 from batch.client.address import target_of
+from batch.client.answers import read_answers
+from batch.client.faults import may_pass
+from batch.client.probe import probe
 from batch.client.security import Security
-from batch.client.tensors import AVAILABLE, DT_STRING, Target
+from batch.client.tensors import AVAILABLE, DT_STRING, END, UNLOADING, AnswerError, Target, predict_request
 from exporter.command import UserError
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, PROBABILITIES
 
@@ -35,7 +38,8 @@ _CHANNEL_OPTIONS: list[tuple[str, object]] = [
 ]
 _OTHERS_S = 2.0  # how long replicas that do not answer are waited for when one does
 _PAUSE_S = 0.2  # between two looks whether a server answers
-_WAITING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_GONE = (UNLOADING, END)
 
 
 class ServerError(UserError):
@@ -91,9 +95,13 @@ class Replica:
 
     def available(self, target: Target, timeout: float) -> list[int]:
         """Versions of the target that are AVAILABLE; after a swap, old ones stay listed in other states."""
+        return [version for version, state in self.states(target, timeout).items() if state == AVAILABLE]
+
+    def states(self, target: Target, timeout: float) -> dict[int, int]:
+        """The state of each version of the target."""
         request = wire.GetModelStatusRequest(model_spec=_bare_spec(target))
         status = self._get_status(request, timeout=timeout, metadata=self.security.metadata)
-        return [version.version for version in status.model_version_status if version.state == AVAILABLE]
+        return {version.version: version.state for version in status.model_version_status}
 
     def signatures(self, target: Target, timeout: float) -> dict[str, wire.SignatureDef]:
         """Signatures of the target by name."""
@@ -148,7 +156,7 @@ class Endpoint:
             The newest such version.
 
         Raises:
-            UserError: a server does not have that model or version.
+            UserError: a server does not have that model or version, or has it no more.
             ServerError: none answers, or the model is AVAILABLE on none, within `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
@@ -171,6 +179,25 @@ class Endpoint:
                 replica.rests_until = time.monotonic() + _OTHERS_S
         return max(versions.values())
 
+    def try_out(self, target: Target, offer: Offer, timeout: float) -> None:
+        """Ask each replica that has the model about one image.
+
+        TensorFlow Serving calls a version AVAILABLE whose variables are missing; only an answer shows that it works.
+
+        Raises:
+            ServerError: a replica refuses, does not answer within `timeout` seconds, or does not keep the contract.
+        """
+        request = predict_request(target, offer.input_name, [probe()], offer.outputs)
+        for replica in self.replicas:
+            if replica.rests_until > time.monotonic():
+                continue
+            try:
+                read_answers(replica.predict(request, timeout).result(), 1, offer.outputs)
+            except grpc.RpcError as error:
+                raise ServerError(f"a test image gets no answer: {refusal(replica.address, error)}") from None
+            except AnswerError as error:
+                raise ServerError(f"{replica.address} does not keep the contract: {error}") from None
+
     def offer(self, target: Target, timeout: float, *, probabilities: bool = False) -> Offer:
         """Look at the signature.
 
@@ -186,8 +213,8 @@ class Endpoint:
             try:
                 signatures = replica.signatures(target, remaining)
             except grpc.RpcError as error:
-                # It was there a moment ago: a connection that was cut is waited out as it is later on.
-                if error.code() not in _WAITING or remaining < _PAUSE_S:
+                # It was there a moment ago: what may pass is waited out as it is later on.
+                if not may_pass(error) or remaining < _PAUSE_S:
                     raise refusal(replica.address, error) from None
                 time.sleep(_PAUSE_S)
         offered = sorted(name for name in signatures if not name.startswith("__"))
@@ -212,14 +239,23 @@ class Endpoint:
 def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[Replica, int]) -> str:
     """Note the newest AVAILABLE version of a replica, or return why there is none. Raises as its callers do."""
     try:
-        available = replica.available(target, timeout)
+        states = replica.states(target, timeout)
     except grpc.RpcError as error:
-        if error.code() not in _WAITING:
+        if not may_pass(error):
             raise refusal(replica.address, error) from None
-        _refuse_mismatch(replica)
+        if error.code() in _SILENT:
+            _refuse_mismatch(replica)
         return f"{replica.address}: it does not answer ({error.details()})"
+    available = [version for version, state in states.items() if state == AVAILABLE]
     if available:
         versions[replica] = max(available)
+    elif target.names_version and states and all(state in _GONE for state in states.values()):
+        # A server lists what it has unloaded until it ends, and does not load it again by itself.
+        gone = ", ".join(map(str, states))
+        raise UserError(
+            f"{replica.address} has unloaded version {gone} of model {target.model}, or failed to load it; choose "
+            "another with --model-version or --model-label"
+        )
     return f"{replica.address}: no version of {target.model} is AVAILABLE"
 
 

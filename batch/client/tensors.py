@@ -18,8 +18,10 @@ DT_INT32 = 3
 DT_STRING = 7
 DT_INT64 = 9
 
+# tensorflow.serving.ModelVersionStatus.State
 AVAILABLE = 30
-"""tensorflow.serving.ModelVersionStatus.State.AVAILABLE"""
+UNLOADING = 40
+END = 50
 
 Value = TypeVar("Value")
 _NUMBERS = {
@@ -42,6 +44,11 @@ class Target:
     signature: str
     version: int | None = None
     label: str | None = None
+
+    @property
+    def names_version(self) -> bool:
+        """Whether one version is asked for, by its number or a label."""
+        return self.version is not None or self.label is not None
 
     def spec(self) -> wire.ModelSpec:
         """The ModelSpec that names it."""

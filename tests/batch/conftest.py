@@ -10,10 +10,7 @@ import grpc
 import pytest
 
 from batch.client import wire_pb2 as wire
-from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING
-
-END = 50
-"""tensorflow.serving.ModelVersionStatus.State.END"""
+from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING, END
 
 Script = Callable[[int, wire.PredictRequest, grpc.ServicerContext], object]
 
@@ -49,11 +46,13 @@ class ScriptedServer:
         self.version = 1
         self.sizes: list[int] = []
         self.script: Script = lambda _number, _request, _context: None
+        self.on_other_calls: Callable[[grpc.ServicerContext], object] = lambda _context: None
+        """Called at each GetModelStatus and GetModelMetadata."""
         self._lock = threading.Lock()
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         handlers: dict[str, tuple[Callable[..., Any], Any]] = {
             "/tensorflow.serving.PredictionService/Predict": (self._predict, wire.PredictRequest),
-            "/tensorflow.serving.PredictionService/GetModelMetadata": (_metadata, wire.GetModelMetadataRequest),
+            "/tensorflow.serving.PredictionService/GetModelMetadata": (self._metadata, wire.GetModelMetadataRequest),
             "/tensorflow.serving.ModelService/GetModelStatus": (self._status, wire.GetModelStatusRequest),
         }
         for path, (method, request) in handlers.items():
@@ -87,28 +86,33 @@ class ScriptedServer:
     def _status(
         self, request: wire.GetModelStatusRequest, context: grpc.ServicerContext
     ) -> wire.GetModelStatusResponse:
+        self.on_other_calls(context)
         if request.model_spec.name != "digits":
             context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of model {request.model_spec.name}")
         versions = [wire.ModelVersionStatus(version=self.version, state=AVAILABLE)]
         # TensorFlow Serving goes on listing versions that it has unloaded.
         versions += [wire.ModelVersionStatus(version=old, state=END) for old in range(1, self.version)]
+        if request.model_spec.HasField("version"):
+            versions = [each for each in versions if each.version == request.model_spec.version.value]
         return wire.GetModelStatusResponse(model_version_status=versions)
 
-
-def _metadata(_request: wire.GetModelMetadataRequest, _context: grpc.ServicerContext) -> wire.GetModelMetadataResponse:
-    signatures = wire.SignatureDefMap()
-    signature = signatures.signature_def["serving_default"]
-    signature.inputs["image_bytes"].dtype = DT_STRING
-    for name, dtype in (
-        ("digit", DT_INT64),
-        ("confidence", DT_FLOAT),
-        ("error", DT_STRING),
-        ("probabilities", DT_FLOAT),
-    ):
-        signature.outputs[name].dtype = dtype
-    response = wire.GetModelMetadataResponse()
-    response.metadata["signature_def"].value = signatures.SerializeToString()
-    return response
+    def _metadata(
+        self, _request: wire.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> wire.GetModelMetadataResponse:
+        self.on_other_calls(context)
+        signatures = wire.SignatureDefMap()
+        signature = signatures.signature_def["serving_default"]
+        signature.inputs["image_bytes"].dtype = DT_STRING
+        for name, dtype in (
+            ("digit", DT_INT64),
+            ("confidence", DT_FLOAT),
+            ("error", DT_STRING),
+            ("probabilities", DT_FLOAT),
+        ):
+            signature.outputs[name].dtype = dtype
+        response = wire.GetModelMetadataResponse()
+        response.metadata["signature_def"].value = signatures.SerializeToString()
+        return response
 
 
 @pytest.fixture

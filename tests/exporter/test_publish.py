@@ -1,6 +1,7 @@
 """Publishing: the next version appears whole and verified, or nothing does."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def images(run_folder: Path) -> list[bytes]:
 
 def _export(run: Path, to: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "exporter.cli", str(run), "--to", str(to)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    # What Keras computes with elsewhere, here a package that is not installed, changes nothing.
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -68,16 +71,26 @@ def test_versions_follow_each_other(run_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_version_warms_up_with_real_pngs(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401
-    """The warm-up requests hold the run's PNGs, alone and together, for both signatures."""
+    """The warm-up requests hold the run's PNGs, alone and together, for both signatures and the outputs asked for."""
+    import tensorflow as tf  # noqa: PLC0415 - slow
+    from tensorflow_serving.apis import prediction_log_pb2  # noqa: PLC0415 - imports TensorFlow
+
     from exporter.publish import publish_network, reference_of  # noqa: PLC0415 - imports TensorFlow
-    from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
+    from exporter.warmup import WARMUP_FILE, read_warmup  # noqa: PLC0415 - imports TensorFlow
 
     version = publish_network(network, images, reference_of(network, images), tmp_path, lambda _: None)
     requests = list(read_warmup(version))
     sizes = [(signature, len(value)) for signature, _, value in requests]
-    assert sizes == [("serving_default", 1), ("pixels", 1), ("serving_default", len(images)), ("pixels", len(images))]
-    assert requests[2][1] == "image_bytes"
-    assert requests[2][2].tolist() == images
+    one, all_of_them = (
+        [("serving_default", 1), ("pixels", 1)],
+        [("serving_default", len(images)), ("pixels", len(images))],
+    )
+    assert sizes == [*one, *one, *all_of_them, *all_of_them]
+    assert requests[4][1] == "image_bytes"
+    assert requests[4][2].tolist() == images
+    records = tf.data.TFRecordDataset(str(version / WARMUP_FILE)).as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
+    assert [list(log.output_filter) for log in logs] == 2 * [[], [], *2 * [["digit", "confidence", "error"]]]
 
 
 def test_a_failed_verification_leaves_nothing(network: Any, images: list[bytes], tmp_path: Path) -> None:  # noqa: ANN401

@@ -20,8 +20,7 @@ def build(recipe: Recipe) -> keras.Model:
         loss=recipe.loss,
         metrics=["accuracy"],
         jit_compile=True if recipe.xla else "auto",
-        # Keras has no more than one with torch.
-        steps_per_execution=1 if keras.backend.backend() == "torch" else recipe.steps_at_once,
+        steps_per_execution=recipe.steps_at_once,
     )
     return model
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from pyarrow import parquet
 
@@ -276,7 +277,7 @@ def test_a_pinned_version_that_goes_is_waited_for(scripted: ScriptedServer, scan
 
 
 def test_check_says_what_the_server_has(scripted: ScriptedServer, digits_batch: RunBatch) -> None:
-    """`--check` alone sends no image and writes nothing; a wrong name is told as in a run."""
+    """`--check` sends a test image and writes nothing; a wrong name is told as in a run."""
     result = digits_batch("--check", "--server", scripted.address)
     assert result.returncode == 0, result.stderr
     assert "model digits version 1 is AVAILABLE" in result.stdout
@@ -285,7 +286,20 @@ def test_check_says_what_the_server_has(scripted: ScriptedServer, digits_batch: 
     gone = digits_batch("--check", "--server", "localhost:1", "--timeout", "0.3")
     assert gone.returncode == 3
     assert "does not answer" in gone.stderr
-    assert scripted.calls == 0
+    assert scripted.sizes == [1]
+
+
+def test_check_finds_a_version_that_cannot_answer(scripted: ScriptedServer, digits_batch: RunBatch) -> None:
+    """A version that is AVAILABLE without its variables does not pass `--check`: it ends with 3 and says the reason."""
+
+    def lack_variables(_number: int, _request: object, context: grpc.ServicerContext) -> None:
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "Could not find variable dense/kernel")
+
+    scripted.script = lack_variables
+    result = digits_batch("--check", "--server", scripted.address)
+    assert result.returncode == 3
+    assert "test image" in result.stderr
+    assert "Could not find variable dense/kernel (FAILED_PRECONDITION)" in result.stderr
 
 
 def test_a_list_on_standard_input(scripted: ScriptedServer, scans: Path) -> None:
