@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from batch import flags
-from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.client.window import DEFAULT_BATCH_SIZE
+from batch.files.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost, occupy_closed_streams
 from exporter.command import UserError, VersionOption, require_extra, run

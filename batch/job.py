@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batch.client.endpoint import Endpoint, Offer, ServerError
+from batch.client.exchange import VersionSwappedError
 from batch.client.security import Security
 from batch.client.server import find_server
 from batch.client.tensors import Target
-from batch.client.window import Window
-from batch.engine import Engine, Listener, Policy, VersionSwappedError
-from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
+from batch.client.window import DEFAULT_BATCH_SIZE, Window
+from batch.engine import Engine, Listener, Policy
+from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder

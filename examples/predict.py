@@ -1,4 +1,4 @@
-"""Another service asks for digits, in Python with the thin client as a library: no TensorFlow.
+"""Another service asks for digits, in Python with the thin client: no TensorFlow.
 
     python predict.py HOST:PORT IMAGE...
 
@@ -8,24 +8,15 @@ Prints a line for each image: path, digit, confidence, error.
 import sys
 from pathlib import Path
 
-from batch.client.endpoint import Endpoint
-from batch.client.tensors import Target, numbers, predict_request, strings
-from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, MODEL_NAME, SIGNATURE
+from batch.client import Client
 
 
 def main(address: str, *paths: str) -> None:
-    """Send all images in one request."""
-    endpoint = Endpoint([address])
-    target = Target(MODEL_NAME, SIGNATURE)
-    images = [Path(path).read_bytes() for path in paths]
-    request = predict_request(target, IMAGE_BYTES, images, [DIGIT, CONFIDENCE, ERROR])
-    # A future: another request may be on its way meanwhile.
-    response = endpoint.next_replica().predict(request, timeout=10).result()
-    count = len(images)
-    digits, confidences = numbers(response, DIGIT, count), numbers(response, CONFIDENCE, count)
-    for path, digit, confidence, error in zip(paths, digits, confidences, strings(response, ERROR, count), strict=True):
-        print(path, digit, f"{confidence:.4f}", error.decode())
-    endpoint.close()
+    """Ask about all images in one call."""
+    with Client(address) as client:
+        predictions = client.predict(Path(path) for path in paths)
+    for path, prediction in zip(paths, predictions, strict=True):
+        print(path, prediction.digit, f"{prediction.confidence:.4f}", prediction.error)
 
 
 if __name__ == "__main__":

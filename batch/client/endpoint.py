@@ -6,6 +6,7 @@ others work on. A `dns:///` name that stands for several is shared out by gRPC i
 
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -125,6 +126,7 @@ class Endpoint:
     def __init__(self, addresses: Sequence[str], security: Security = Security()) -> None:  # noqa: B008 - immutable
         self.replicas = [Replica(target_of(address), security) for address in addresses]
         self._turns = itertools.cycle(self.replicas)
+        self._turn = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -139,13 +141,14 @@ class Endpoint:
     def next_replica(self) -> Replica:
         """The next in turn that does not rest, or else the one that has rested first."""
         now = time.monotonic()
-        several = [next(self._turns) for _ in self.replicas]
-        awake = next((replica for replica in several if replica.rests_until <= now), None)
-        chosen = awake or min(several, key=lambda replica: replica.rests_until)
-        # The turn goes on from the one chosen.
-        while next(self._turns) is not chosen:
-            pass
-        return chosen
+        with self._turn:
+            several = [next(self._turns) for _ in self.replicas]
+            awake = next((replica for replica in several if replica.rests_until <= now), None)
+            chosen = awake or min(several, key=lambda replica: replica.rests_until)
+            # The turn goes on from the one chosen.
+            while next(self._turns) is not chosen:
+                pass
+            return chosen
 
     def wait_until_available(self, target: Target, timeout: float, give_up: Callable[[], None] = lambda: None) -> int:
         """Wait until the model has an AVAILABLE version, calling `give_up`, which may raise, in between.

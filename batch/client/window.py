@@ -1,10 +1,16 @@
-"""How many requests may be under way: fewer when the server is overloaded, more again as it recovers.
+"""How large requests are and how many may be under way: fewer when the server is overloaded, more as it recovers.
 
 Additive increase, multiplicative decrease, as TCP does it (Chiu and Jain, "Analysis of the increase and decrease
 algorithms for congestion avoidance in computer networks", 1989).
 """
 
 import time
+
+DEFAULT_BATCH_SIZE = 1000
+"""Images in one request: enough to keep a server busy, no more than TensorFlow Serving takes with its own batching."""
+
+MAX_REQUEST_BYTES = 16 * 1024 * 1024
+"""Encoded images in one request; a larger image travels alone."""
 
 DEFAULT_IN_FLIGHT = 8
 """For each server: enough to keep the cores busy while answers are written down, and no more than TensorFlow Serving's

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batch.client.window import MAX_REQUEST_BYTES
 from batch.disk.long_paths import list_folder, stat_path
 from batch.formats.pages import page_name, pages_of
 from exporter.command import UserError
@@ -28,12 +29,6 @@ STANDARD_INPUT = "-"
 
 PNGS = ("*.png",)
 """Names that are taken in folders unless others are asked for."""
-
-DEFAULT_BATCH_SIZE = 1000
-"""Images in one request: enough to keep a server busy, no more than TensorFlow Serving takes with its own batching."""
-
-MAX_REQUEST_BYTES = 16 * 1024 * 1024
-"""Encoded images in one request; a larger image travels alone."""
 
 _FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
 

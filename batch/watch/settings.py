@@ -7,8 +7,9 @@ from pathlib import Path
 
 from batch.client.security import Security
 from batch.client.tensors import Target
+from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.disk.long_paths import stat_path
-from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, Walk
+from batch.files.walk import STANDARD_INPUT, Walk
 from batch.table.output import STANDARD_OUTPUT, Form, check_output
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batch.files.walk import DEFAULT_BATCH_SIZE
+from batch.client.window import DEFAULT_BATCH_SIZE
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import ROOT, RunBatch, interruptible
 from tests.support import Image, write_png

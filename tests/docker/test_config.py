@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from google.protobuf.message import Message
 from tensorflow_serving.config import model_server_config_pb2
 
-from batch.files.walk import DEFAULT_BATCH_SIZE
+from batch.client.window import DEFAULT_BATCH_SIZE
 from exporter.contract import MODEL_NAME
 from serving.lifecycle.versions import find_versions
 from tests.conftest import ROOT

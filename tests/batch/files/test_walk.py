@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.files.walk import MAX_REQUEST_BYTES, File, Skipped, Walk, count, cut, walk
+from batch.client.window import MAX_REQUEST_BYTES
+from batch.files.walk import File, Skipped, Walk, count, cut, walk
 from exporter.command import UserError
 
 

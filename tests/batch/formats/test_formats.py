@@ -125,7 +125,7 @@ def test_requests_keep_to_their_size_as_png(
 ) -> None:
     """Files that are many times as large as PNG go out in more requests, none above the limit, no more at a time."""
     limit = 2 << 20  # the scripted server takes no more than four megabytes
-    monkeypatch.setattr("batch.engine.MAX_REQUEST_BYTES", limit)
+    monkeypatch.setattr("batch.client.exchange.MAX_REQUEST_BYTES", limit)
     noise = Image.merge("RGB", [Image.effect_noise((500, 500), 255) for _ in range(3)])
     webp = encoded(noise, "WEBP", quality=10, method=0)
     assert len(webp) < limit // 16

@@ -1,0 +1,308 @@
+"""Images to a service and its answers back, every fault of the server waited out: beneath digits-batch and the client.
+
+A fault that may pass is retried with jittered exponential backoff (full jitter: Brooker, "Exponential Backoff And
+Jitter", AWS Architecture Blog, 2015) until the server has failed for `timeout` seconds on end. A request that is
+refused for one of its images is halved until that image alone carries the error.
+
+What takes time is written as generators of steps, so that there is one policy for threads and for event loops: `wait`
+makes the steps in a thread, `aio.wait_async` in an event loop.
+"""
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+import grpc
+
+from batch.client import wire_pb2 as wire
+from batch.client.answers import Answer, fault, read_answers
+from batch.client.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.client.faults import may_pass
+from batch.client.probe import probe
+from batch.client.tensors import AnswerError, Target, predict_request
+from batch.client.window import MAX_REQUEST_BYTES, Window
+from exporter.contract import REFUSED, TOO_LARGE
+
+_OVERLOAD = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
+_FIRST_BACKOFF_S = 0.1
+_LONGEST_BACKOFF_S = 5.0
+_ATTEMPT = 0.5  # of the timeout: a server that says nothing leaves time for another attempt
+_STATUS_TIMEOUT_S = 5.0
+_UNTOLD_S = 2.0  # of faults on end, before the user is told what is waited for
+
+Result = TypeVar("Result")
+Step: TypeAlias = "grpc.Future[wire.PredictResponse] | float | Callable[[], object]"
+"""A call to be waited for, seconds to be waited, or work that takes time."""
+Steps: TypeAlias = Generator[Step, None, Result]
+
+
+class VersionSwappedError(Exception):
+    """The version that was to be kept to is gone; `newest` has taken its place."""
+
+    def __init__(self, newest: int) -> None:
+        super().__init__(newest)
+        self.newest = newest
+
+
+@dataclass(eq=False)
+class _Part:
+    """A part of a request, usually all of it, on its way."""
+
+    places: list[int]
+    """Of its images, among the request's."""
+    images: list[bytes]
+    message: wire.PredictRequest
+    replica: Replica
+    future: "grpc.Future[wire.PredictResponse]"
+    sent_at: float
+
+
+@dataclass(eq=False)
+class Request:
+    """Images that were asked about together; on the wire it may be several messages.
+
+    Attributes:
+        count: how many images.
+        answers: by place; first those of images that cannot be sent.
+        parts: on their way.
+        is_probed: whether it was found out that the server refuses these images, and not all.
+    """
+
+    count: int = 0
+    answers: dict[int, Answer] = field(default_factory=dict)
+    parts: deque[_Part] = field(default_factory=deque)
+    is_probed: bool = False
+
+
+def wait(steps: Steps[Result]) -> Result:
+    """Make the steps in this thread, and return what comes of them. Raises what they raise."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        if isinstance(step, float):
+            time.sleep(step)
+        elif callable(step):
+            step()
+        else:
+            with suppress(grpc.FutureCancelledError):
+                step.exception()
+
+
+class Exchange:
+    """Sends requests of images to an endpoint and takes their answers.
+
+    Args:
+        endpoint: where they go.
+        target: what is asked.
+        offer: the signature's input, and the outputs that are wanted.
+        window: how many messages may be under way.
+        timeout: for how many seconds on end the server may fail.
+        keep_version: whether all answers must come from the version that the target names.
+        notify: told in one line what the user should know.
+
+    Attributes:
+        retries: messages that were sent again.
+        splits: messages that were halved, because the server took them together for no answer.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        target: Target,
+        offer: Offer,
+        *,
+        window: Window,
+        timeout: float,
+        keep_version: bool = False,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._target = target
+        self._offer = offer
+        self._window = window
+        self._timeout = timeout
+        self._keep_version = keep_version
+        self._notify = notify
+        self._requests: deque[Request] = deque()
+        self._is_outage_told = False
+        self.retries = 0
+        self.splits = 0
+
+    def begin(self, images: Iterable[bytes | str]) -> Steps[Request]:
+        """Send images, without waiting for their answers.
+
+        Args:
+            images: encoded images; in the place of one that cannot be sent, the error of its answer.
+
+        Raises:
+            ServerError: as `finish`, of a request that is under way already.
+        """
+        request = Request()
+        self._requests.append(request)
+        places: list[int] = []
+        encoded: list[bytes] = []
+        octets = 0
+        for place, image in enumerate(images):
+            request.count += 1
+            if isinstance(image, str):
+                request.answers[place] = fault(image, self._offer.outputs)
+                continue
+            # Who cut these images into requests knew the sizes of files; as PNG they may be many times as large.
+            if encoded and octets + len(image) > MAX_REQUEST_BYTES:
+                yield from self._send_more(request, places, encoded)
+                places, encoded, octets = [], [], 0
+            places.append(place)
+            encoded.append(image)
+            octets += len(image)
+        # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
+        if encoded:
+            yield from self._send_more(request, places, encoded)
+        return request
+
+    def finish(self, request: Request) -> Steps[list[Answer]]:
+        """Wait for the answers to a request, in the order of its images.
+
+        Raises:
+            ServerError: the server failed for too long, or refused, or does not keep the contract.
+            VersionSwappedError: with `keep_version`, that version is gone.
+        """
+        while request.parts:
+            yield from self._settle(request)
+        self._requests.remove(request)
+        return [request.answers[place] for place in range(request.count)]
+
+    def cancel(self) -> None:
+        """Cancel what is under way."""
+        for request in self._requests:
+            for part in request.parts:
+                part.future.cancel()
+        self._requests.clear()
+
+    def _send_more(self, request: Request, places: list[int], images: list[bytes]) -> Steps[None]:
+        """Send a part of a request, once there is room in the window for its second or later one."""
+        while request.parts and sum(len(one.parts) for one in self._requests) >= self._window.size:
+            yield from self._settle(next(one for one in self._requests if one.parts))
+        request.parts.append(self._send(places, images))
+
+    def _settle(self, request: Request) -> Steps[None]:
+        """Take the answers to the first part of a request, or put its halves in its place."""
+        part = request.parts[0]
+        try:
+            response = yield from self._answer(part)
+        except grpc.RpcError as error:
+            yield from self._on_refusal(request, part, error)
+            return
+        request.parts.popleft()
+        try:
+            answers = read_answers(response, len(part.images), self._offer.outputs)
+        except AnswerError as error:
+            raise ServerError(f"{part.replica.address} does not keep the contract: {error}") from None
+        request.answers.update(zip(part.places, answers, strict=True))
+
+    def _send(self, places: list[int], images: list[bytes]) -> _Part:
+        message = predict_request(self._target, self._offer.input_name, images, self._offer.outputs)
+        replica = self._endpoint.next_replica()
+        future = replica.predict(message, self._timeout * _ATTEMPT)
+        return _Part(places, images, message, replica, future, time.monotonic())
+
+    def _answer(self, part: _Part) -> Steps[wire.PredictResponse]:
+        """Wait for a response, sending again while the fault may pass. Raises RpcError for any other fault."""
+        # Not from when it was sent: what the client itself has done since then is no fault of the server.
+        since = time.monotonic()
+        while True:
+            yield part.future
+            try:
+                response = part.future.result()
+            except grpc.RpcError as error:
+                # The model was there before the first image: NOT_FOUND says that it is between two versions, or the
+                # server between two lives.
+                if error.code() is not grpc.StatusCode.NOT_FOUND and not may_pass(error):
+                    raise
+                yield from self._retry(part, error, since)
+            else:
+                part.replica.failures = 0
+                self._window.on_success()
+                self._is_outage_told = False
+                return response
+
+    def _retry(self, part: _Part, error: grpc.RpcError, since: float) -> Steps[None]:
+        reason = f"{part.replica.address}: {error.details()} ({error.code().name})"
+        if error.code() is grpc.StatusCode.NOT_FOUND:
+            self._look_for_swap(part.replica)
+        if error.code() in _OVERLOAD:
+            self._window.on_overload(part.sent_at)
+        # The replica rests, and so do its next requests; others need not wait for it.
+        part.replica.failures += 1
+        longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2**part.replica.failures)
+        part.replica.rests_until = time.monotonic() + random.uniform(0, longest)  # noqa: S311 - no secret
+        replica = self._endpoint.next_replica()
+        pause = max(0.0, replica.rests_until - time.monotonic())
+        remaining = since + self._timeout - time.monotonic()
+        if remaining <= pause:
+            raise ServerError(f"gave up after {self._timeout:g} s of faults: {reason}")
+        if not self._is_outage_told and remaining - pause < self._timeout - _UNTOLD_S:
+            self._notify(f"waiting for {reason}; trying again for {remaining:.0f} s")
+            self._is_outage_told = True
+        yield pause
+        self.retries += 1
+        part.replica = replica
+        part.future = replica.predict(part.message, min(remaining - pause, self._timeout * _ATTEMPT))
+        part.sent_at = time.monotonic()
+
+    def _on_refusal(self, request: Request, part: _Part, error: grpc.RpcError) -> Steps[None]:
+        """Halve a request that is refused for one of its images, until that image alone carries the error."""
+        is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
+            raise _refusal_of_request(part.replica.address, error)
+        if not request.is_probed:
+            yield from self._probe(part.replica, error)
+            request.is_probed = True
+        request.parts.popleft()
+        if len(part.images) == 1:
+            # The contract has a word for an image that is too long to be sent.
+            text = TOO_LARGE if is_too_long else REFUSED
+            request.answers[part.places[0]] = fault(text, self._offer.outputs)
+            return
+        if not self.splits:
+            self._notify(
+                f"{part.replica.address} refuses a request of {len(part.images)} images ({error.details()}): "
+                "asking again in smaller ones"
+            )
+        self.splits += 1
+        half = len(part.images) // 2
+        halves = [
+            self._send(part.places[:half], part.images[:half]),
+            self._send(part.places[half:], part.images[half:]),
+        ]
+        request.parts.extendleft(reversed(halves))
+
+    def _probe(self, replica: Replica, error: grpc.RpcError) -> Steps[None]:
+        """Raise ServerError if the server refuses any image: then it is not the images' fault."""
+        try:
+            yield from self._answer(self._send([0], [probe()]))
+        except grpc.RpcError:
+            raise _refusal_of_request(replica.address, error) from None
+
+    def _look_for_swap(self, replica: Replica) -> None:
+        """Raise VersionSwappedError if the version to keep to has made place for a newer one."""
+        if not self._keep_version:
+            return
+        newest = Target(self._target.model, self._target.signature)
+        try:
+            available = replica.available(newest, _STATUS_TIMEOUT_S)
+        except grpc.RpcError:
+            return  # it says no more of the model than Predict does
+        if available and self._target.version not in available:
+            raise VersionSwappedError(max(available))
+
+
+def _refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:
+    """A fault in the middle of a run, whoever's it is: what is done is kept."""
+    return ServerError(str(refusal(address, error)))
