@@ -1,18 +1,25 @@
 """examples/: other services that ask the server, each as it stands there."""
 
+import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
 from tests.serving.rest.test_rest import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.serving.conftest import Start
 
 EXAMPLES = ROOT / "examples"
@@ -51,6 +58,71 @@ def check_lines(text: str, files: list[Path]) -> None:
 def test_python(addresses: Addresses, files: list[Path]) -> None:
     """The Python example prints digit, confidence and error of each image, and imports no TensorFlow."""
     check_lines(run(sys.executable, EXAMPLES / "predict.py", addresses[0], *files), files)
+
+
+def test_fastapi(addresses: Addresses, files: list[Path]) -> None:
+    """The web service answers uploaded images, and says with 503 that no server answers."""
+    for server, code in ((addresses[0], 200), ("localhost:1", 503)):
+        port = free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "fastapi_service:app", f"--port={port}", "--log-level=error"],
+            cwd=EXAMPLES,
+            env=os.environ | {"DIGITS_SERVER": server},
+        )
+        try:
+            uploads = [("images", (path.name, path.read_bytes())) for path in files]
+            url = f"http://127.0.0.1:{port}/digits"
+            answer = _when_it_listens(partial(httpx.post, url, files=uploads, timeout=30))
+        finally:
+            process.terminate()
+            process.wait(20)
+        assert answer.status_code == code
+        if code == 200:
+            assert [row["name"] for row in answer.json()] == [path.name for path in files]
+            assert [row["digit"] for row in answer.json()] == [3, -1, 7]
+            assert [row["error"] for row in answer.json()] == ["", "not an image", ""]
+        else:
+            assert "does not answer" in answer.json()["detail"]
+
+
+def _when_it_listens(ask: "Callable[[], httpx.Response]") -> "httpx.Response":
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return ask()
+        except httpx.ConnectError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def test_celery(addresses: Addresses, files: list[Path], tmp_path: Path) -> None:
+    """A worker takes a task of paths out of a queue and answers it; broker and results are folders here."""
+    for name in ("queue", "control", "results"):
+        (tmp_path / name).mkdir()
+    settings = f"""
+from celery_worker import app, predict
+folder = {str(tmp_path)!r}
+app.conf.update(broker_url="filesystem://", result_backend="file://" + folder + "/results")
+app.conf.broker_transport_options = {{
+    "data_folder_in": folder + "/queue", "data_folder_out": folder + "/queue", "control_folder": folder + "/control"
+}}
+"""
+    environment = os.environ | {"DIGITS_SERVER": addresses[0], "PYTHONPATH": f"{EXAMPLES}{os.pathsep}{ROOT}"}
+    work = "app.worker_main(['worker', '--pool=solo', '--loglevel=error', '--without-mingle', '--without-gossip'])"
+    worker = subprocess.Popen([sys.executable, "-c", settings + work], env=environment, cwd=tmp_path)
+    try:
+        ask = f"print(predict.delay({[str(path) for path in files]!r}).get(timeout=60))"
+        asked = subprocess.run(
+            [sys.executable, "-c", settings + ask], env=environment, capture_output=True, text=True, check=False
+        )
+    finally:
+        worker.terminate()
+        worker.wait(20)
+    assert asked.returncode == 0, asked.stderr
+    rows = ast.literal_eval(asked.stdout)
+    assert [row[0] for row in rows] == [3, -1, 7]
+    assert [row[2] for row in rows] == ["", "not an image", ""]
 
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
