@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from batch.disk.long_paths import open_path
+from batch.files.copies import Copies
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
@@ -31,6 +32,7 @@ class Contents:
 
     def __init__(self) -> None:
         self._converter = Converter()
+        self._copies = Copies()
         self.unread_pages = 0
 
     def read(self, files: Iterable[File]) -> Iterator[bytes | Fault]:
@@ -40,6 +42,7 @@ class Contents:
 
         Raises:
             ConverterError: pictures are to be converted, and the process for it does not start.
+            OSError: a member of an archive is to be converted, and the folder for temporary files is full.
         """
         coming: deque[bytes | Fault | Task] = deque()
         for file in files:
@@ -56,21 +59,29 @@ class Contents:
     def close(self) -> None:
         """End the processes, if there are any."""
         self._converter.close()
+        self._copies.close()
 
     def _begin(self, file: File) -> bytes | Fault | Task:
-        if file.page:
-            # Read by whoever converts it: the other pages need not come along.
-            return self._converter.ask(file.source, file.page) if can_read("TIFF") else Fault(UNSUPPORTED)
-        content = _read(file)
-        kind = foreign_kind(content) if isinstance(content, bytes) else None
-        if kind is None:
-            return content
-        return self._converter.ask(file.path, 0) if can_read(kind) else Fault(UNSUPPORTED)
+        if file.fault:
+            return Fault(file.fault)
+        kind = "TIFF"
+        # A page on a disk is read by whoever converts it: the other pages need not come along.
+        if not file.page:
+            content = _read(file) if file.content is None else file.content
+            found = foreign_kind(content) if isinstance(content, bytes) else None
+            if found is None:
+                return content
+            kind = found
+        if not can_read(kind):
+            return Fault(UNSUPPORTED)
+        path = file.source if file.content is None else self._copies.add(file.content)
+        return self._converter.ask(path, file.page)
 
     def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
         if not isinstance(content, Task):
             return content
         converted = self._converter.take(content)
+        self._copies.remove(content.path)
         self.unread_pages += converted.unread
         return Fault(converted.error) if converted.error else converted.png
 
