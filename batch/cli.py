@@ -3,9 +3,6 @@
 Imports nothing slow on top: `--help` should answer at once.
 """
 
-import contextlib
-import errno
-import gc
 import os
 import sys
 from pathlib import Path
@@ -15,9 +12,10 @@ import typer
 
 from batch import flags
 from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
-from batch.terminal.streams import may_be_lost, occupy_closed_streams
-from exporter.command import UserError, VersionOption, require_extra, run
+from batch.terminal.streams import may_be_lost
+from exporter.command import UserError, VersionOption, require_extra
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
@@ -28,12 +26,7 @@ if TYPE_CHECKING:
     from batch.job import Job
     from batch.summary import Summary
 
-EXIT_SOME_ERRORS = 1
-EXIT_NOT_FINISHED = 3
-EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -165,7 +158,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         # Whoever read standard output has gone, with what they wanted.
         _stop("standard output was closed before all rows were written", EXIT_NOT_FINISHED)
     except OSError as error:
-        remedy = f"make room, then {again}" if error.errno in _FULL else again
+        remedy = f"make room, then {again}" if error.errno in FULL else again
         _stop(f"cannot write {error.filename or job.out}: {error.strerror}; {remedy}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
@@ -283,31 +276,12 @@ def _exit_code(summary: "Summary", skipped: Skipped) -> int:
 
 
 def _stop(text: str, code: int) -> NoReturn:
-    with contextlib.suppress(OSError):
-        print(f"digits-batch: {text}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
-    raise typer.Exit(code)
+    end("digits-batch", text, code)
 
 
 def main() -> None:
     """Run the command."""
-    # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a run a hundredth.
-    gc.set_threshold(100_000)
-    occupy_closed_streams()
-    try:
-        run("digits-batch", app)
-    except SystemExit as done:
-        _leave(done)
-        raise
-
-
-def _leave(done: SystemExit) -> None:
-    """End the process at once: Python takes 30 ms to take itself apart, and everything is closed and synced by now."""
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    with contextlib.suppress(OSError):  # a broken pipe or a full disk is Python's to tell
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        os._exit(done.code if isinstance(done.code, int) else done.code is not None)
+    run_to_end("digits-batch", app)
 
 
 if __name__ == "__main__":

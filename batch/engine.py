@@ -120,9 +120,10 @@ class Engine:
         policy: when to give up.
         notify: told in one line what the user should know.
         listeners: told of every answer.
+        contents: reads the files; closed with the run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, most of them by name
         self,
         endpoint: Endpoint,
         target: Target,
@@ -132,6 +133,7 @@ class Engine:
         policy: Policy,
         notify: Callable[[str], None] = lambda _: None,
         listeners: Sequence[Listener] = (),
+        contents: Contents | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._target = target
@@ -140,7 +142,7 @@ class Engine:
         self._policy = policy
         self._notify = notify
         self._listeners = listeners
-        self._contents = Contents()
+        self._contents = contents or Contents()
         self._flights: deque[_Flight] = deque()
         self._is_outage_told = False
         self.summary = Summary()

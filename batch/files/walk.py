@@ -36,6 +36,7 @@ MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Encoded images in one request; a larger image travels alone."""
 
 _FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
+_MOST_DOUBLINGS = 32  # far beyond any size
 
 _OTHER_IMAGES = (
     ".jpg",
@@ -312,13 +313,18 @@ def _whole(path: str, status: os.stat_result) -> Iterator[File]:
     yield File(path, status.st_size, status.st_mtime_ns)
 
 
-def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
+def cut(files: Iterable[File], size: int, number: int = 0) -> Iterator[list[File]]:
     """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
 
     The first are smaller, so that a server has something to do while more is read.
+
+    Args:
+        files: of the walk, or of a part of it that begins with a request.
+        size: most images in a request.
+        number: of the first request of that part.
     """
     batch: list[File] = []
-    octets, most = 0, min(size, _FIRST)
+    octets, most = 0, min(size, _FIRST << min(number, _MOST_DOUBLINGS))
     for file in files:
         weight = file.size // file.pages
         if batch and (len(batch) == most or octets + weight > MAX_REQUEST_BYTES):

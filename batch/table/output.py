@@ -127,16 +127,6 @@ class Output:
         self._temporary.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals last; file systems that cannot do that for folders are left to themselves."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 class Stream:
     """A table on standard output, each request's rows as they come.
 
