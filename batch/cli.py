@@ -3,7 +3,6 @@
 Imports nothing slow on top: `--help` should answer at once.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -134,6 +133,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
     from batch.job import run_job
+    from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
 
     streams = job.out == STANDARD_OUTPUT
@@ -148,7 +148,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         if report is not None:
             _check_report(report, truth, job)
         if summary is not None:
-            _check_summary(summary, job)
+            check_summary(summary, job.out)
         with progress(None if is_listed else lambda: count(job.walk)) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
@@ -236,16 +236,6 @@ def _conclude(
         except OSError as error:
             _stop(f"{job.out} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
     raise typer.Exit(_exit_code(found, skipped))
-
-
-def _check_summary(summary: Path, job: "Job") -> None:
-    """Find what would keep a summary from being written before the run, not after it."""
-    if os.path.realpath(summary) == os.path.realpath(job.out):
-        raise UserError(f"--summary {summary} is the table itself: choose another file")
-    if not summary.parent.is_dir():
-        raise UserError(f"--summary {summary}: there is no folder {summary.parent}")
-    if summary.is_dir():
-        raise UserError(f"--summary {summary} is a folder: name a file in it")
 
 
 def _check_report(folder: Path, truth: str | None, job: "Job") -> None:

@@ -15,7 +15,8 @@ import typer
 from batch import flags
 from batch.cluster import flags as job_flags
 from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Walk
-from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, FULL, end, run_to_end
+from batch.formats.pool import cores
+from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
 from exporter.command import UserError, VersionOption
@@ -73,13 +74,13 @@ def plan(
 
     from batch.client.security import read_security
     from batch.client.tensors import Target
+    from batch.cluster.display import planning
     from batch.cluster.folder import JobFolder
     from batch.cluster.plan import pin_version, plan_job
     from batch.cluster.planned import Plan, find_job
     from batch.files.paths import PathList
     from batch.job import begin
     from batch.table.output import Form
-    from batch.terminal.planning import planning
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -131,7 +132,7 @@ def _print_planned(job: str, planned: "Planned") -> None:
         print_notice(
             screen,
             f"{job}: {planned.files:,} images in {planned.shards:,} shards, for version {target.version} of model "
-            f"{target.model}; next: digits-job work {job}, on any number of machines",
+            f"{target.model}; next: digits-job run {job}, or digits-job work {job} on any number of machines",
         )
 
 
@@ -149,6 +150,8 @@ def work(
     metadata: flags.Metadata = None,
     in_flight: flags.InFlight = None,
     timeout: flags.Timeout = 60.0,
+    in_process: job_flags.IsInProcess = False,
+    saved_model: job_flags.SavedModel = None,
 ) -> None:
     """Answer the shards of JOB that are missing: all of them, together with other workers, or those of one index.
 
@@ -160,12 +163,140 @@ def work(
     from batch.cluster.work import work as work_on
 
     security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
-    asking = Asking(tuple(server or ()), security, in_flight, timeout)
+    model = _saved_model(saved_model, in_process=in_process, server=server)
+    asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
     share = Share.parse(index, of, os.environ)
     with _ended(job), progress(None) as show:
         worked = work_on(job, share, asking, notify, listeners=[show], tell=_print_shard)
     if worked.failed:
         _stop(f"not answered: {len(worked.failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+
+
+def _saved_model(saved_model: str | None, *, in_process: bool, server: list[str] | None) -> str | None:
+    """The folder of the model that a worker loads itself; None where a server is asked."""
+    from batch.client.server import included_model
+
+    if not in_process:
+        if saved_model is not None:
+            raise UserError("--saved-model needs --in-process: a server has its own model")
+        return None
+    if server:
+        raise UserError("--in-process and --server exclude each other: give one")
+    return str(included_model().parent) if saved_model is None else str(Path(saved_model).absolute())
+
+
+@app.command()
+def run(
+    *,
+    job: job_flags.JobPath,
+    engine: job_flags.Engine = job_flags.EngineName.LOCAL,  # noqa: ARG001 - there is one
+    workers: job_flags.Workers = None,
+    attempts: job_flags.Attempts = job_flags.DEFAULT_ATTEMPTS,
+    server: flags.Server = None,
+    tls: flags.Tls = False,
+    tls_ca: flags.TlsCa = None,
+    tls_cert: flags.TlsCert = None,
+    tls_key: flags.TlsKey = None,
+    metadata: flags.Metadata = None,
+    in_flight: flags.InFlight = None,
+    timeout: flags.Timeout = 60.0,
+    in_process: job_flags.IsInProcess = False,
+    saved_model: job_flags.SavedModel = None,
+) -> None:
+    """Answer the shards of JOB that are missing, with several workers.
+
+    Exit codes: 0 if all shards are done, whether or not rows carry errors; 3 if not.
+    """
+    from batch.client.security import read_security
+    from batch.cluster.display import answering
+    from batch.cluster.local import Local, run_local
+    from batch.cluster.shard import Asking, missing
+    from batch.cluster.status import status_of
+
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+    model = _saved_model(saved_model, in_process=in_process, server=server)
+    asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
+    failed: dict[int, Exception] = {}
+    with _ended(job):
+        before = status_of(job)
+        with answering(before.shards, before.done) as show:
+
+            def tell(number: int, error: Exception | None) -> None:
+                if error is None:
+                    show.shard()
+                else:
+                    failed[number] = error
+                    notify(f"shard {number} failed: {error}")
+
+            how = Local(workers or cores(), attempts)
+            run_local(job, missing(job), asking, tell, how, notify=notify, show=show.rows)
+    if failed:
+        _stop(f"not answered: {len(failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+    notify(f"all {before.shards:,} shards are done; next: digits-job finish {job} --out preds.csv")
+
+
+@app.command()
+def status(
+    *,
+    job: job_flags.JobPath,
+    as_json: job_flags.AsJson = False,
+) -> None:
+    """Show how far JOB is: shards done, missing and failed, rows, errors, rate and time left.
+
+    Exit codes: 0 if all shards are done; 3 if not.
+    """
+    import json
+
+    from batch.cluster.display import print_status
+    from batch.cluster.status import status_of
+    from batch.terminal.display import Screen
+
+    with _ended(job):
+        found = status_of(job)
+    with may_be_lost(1):
+        if as_json:
+            typer.echo(json.dumps(found.to_json(), indent=2))
+        else:
+            print_status(Screen(), job, found)
+    raise typer.Exit(EXIT_NOT_FINISHED if found.missing else 0)
+
+
+@app.command()
+def finish(
+    *,
+    job: job_flags.JobPath,
+    out: job_flags.Out,
+    summary: flags.Summary = None,
+    force: flags.Force = False,
+) -> None:
+    """Write the table of JOB, in the order of the walk, once no shard is missing.
+
+    Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage; 3 shards are missing.
+    """
+    from batch.cluster.display import joining
+    from batch.cluster.finish import finish_job
+    from batch.cluster.folder import JobFolder
+    from batch.cluster.parts import UnfinishedError
+    from batch.cluster.planned import open_job
+    from batch.summary import check_summary, write_summary
+    from batch.terminal.display import Screen, print_summary
+
+    with _ended(job):
+        if summary is not None:
+            check_summary(summary, Path(out))
+        with joining(open_job(JobFolder(job)).files) as show:
+            try:
+                found, planned = finish_job(job, out, force=force, notify=notify, show=show)
+            except UnfinishedError as error:
+                _stop(str(error), EXIT_NOT_FINISHED)
+    with may_be_lost(1):
+        print_summary(Screen(), found, planned.skipped, out)
+    if summary is not None:
+        try:
+            write_summary(summary, found, planned.skipped, planned.plan.settings())
+        except OSError as error:
+            _stop(f"{out} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
+    raise typer.Exit(EXIT_SOME_ERRORS if found.errors or planned.skipped.folders else 0)
 
 
 def _print_shard(marker: "Marker") -> None:

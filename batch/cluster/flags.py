@@ -1,5 +1,6 @@
 """The options that digits-job has besides those of digits-batch, with their help."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ from batch.flags import option
 
 DEFAULT_SHARD_FILES = 100_000
 """A few seconds to a minute of work: little is done again after a fault, and 10^9 files make 10,000 shards."""
+
+DEFAULT_ATTEMPTS = 3
 
 JobPath = Annotated[
     str, typer.Argument(metavar="JOB", help="The job's folder, which all workers can write.", show_default=False)
@@ -33,3 +36,51 @@ Index = Annotated[
     ),
 ]
 Of = Annotated[int | None, option(_SHARDS, "--of", "How many workers there are, with --index.", metavar="N", min=1)]
+
+
+class EngineName(StrEnum):
+    """What runs the workers of a job."""
+
+    LOCAL = "local"
+
+
+_ENGINE = "Engine"
+Engine = Annotated[EngineName, option(_ENGINE, "--engine", "What runs the workers: processes of this machine.")]
+Workers = Annotated[
+    int | None,
+    option(_ENGINE, "--workers", "Worker processes. Default: one for each core.", metavar="N", min=1),
+]
+Attempts = Annotated[
+    int, option(_ENGINE, "--attempts", "How often a failing shard is tried before it is reported.", metavar="N", min=1)
+]
+IsInProcess = Annotated[
+    bool,
+    option(
+        _ENGINE,
+        "--in-process",
+        "Each worker loads the model itself, and asks no server. Needs the serve extra.",
+    ),
+]
+SavedModel = Annotated[
+    str | None,
+    option(
+        _ENGINE,
+        "--saved-model",
+        "With --in-process: the SavedModel, a folder named by its version or the one above. Default: the included "
+        "model.",
+        metavar="FOLDER",
+    ),
+]
+
+_OUTPUT = "Output"
+Out = Annotated[
+    str,
+    option(
+        _OUTPUT,
+        "--out",
+        "The table: .csv, .jsonl or .parquet; or a folder, or a name that ends with a slash, for a CSV part of each "
+        "shard.",
+        metavar="FILE|FOLDER",
+    ),
+]
+AsJson = Annotated[bool, option(_OUTPUT, "--json", "Print JSON.")]

@@ -1,7 +1,7 @@
 """Each worker's own way to the model, which stays open from one shard to the next."""
 
 import threading
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import TYPE_CHECKING
 
 from batch.client.endpoint import Endpoint, NotServedError, Offer
@@ -40,9 +40,7 @@ def reach(target: Target, form: Form, asking: "Asking", notify: "Notify") -> tup
         return _open.found
     let_go()
     try:
-        endpoint = _open.stack.enter_context(
-            find_server(asking.servers, asking.security, target, asking.timeout, notify)
-        )
+        endpoint = _open.stack.enter_context(_find(target, asking, notify))
         offer = endpoint.offer(target, asking.timeout, probabilities=form.probabilities)
     except NotServedError as error:
         let_go()
@@ -55,6 +53,14 @@ def reach(target: Target, form: Form, asking: "Asking", notify: "Notify") -> tup
         raise
     _open.key, _open.found = key, (endpoint, offer)
     return endpoint, offer
+
+
+def _find(target: Target, asking: "Asking", notify: "Notify") -> AbstractContextManager[Endpoint]:
+    if asking.saved_model is None:
+        return find_server(asking.servers, asking.security, target, asking.timeout, notify)
+    from batch.cluster.in_process import InProcess  # noqa: PLC0415 - imports TensorFlow
+
+    return closing(InProcess(asking.saved_model, target))
 
 
 def let_go() -> None:

@@ -89,7 +89,7 @@ def run_shard(
         # The next attempt looks for the server anew.
         let_go()
         with suppress(OSError):
-            note_failure(folder, number, socket.gethostname(), _reason(error))
+            note_failure(folder, number, socket.gethostname(), reason_of(error))
         raise
     with suppress(OSError):
         folder.remove(failure_name(number))
@@ -103,7 +103,8 @@ def missing(job: str) -> Iterator[int]:
     return (number for number in range(planned.shards) if read_marker(folder, planned, number) is None)
 
 
-def _reason(error: UserError | OSError) -> str:
+def reason_of(error: UserError | OSError) -> str:
+    """Why a shard failed, for people."""
     if isinstance(error, OSError):
         return f"{error.filename or 'the job'}: {error.strerror or error}"
     return str(error)
