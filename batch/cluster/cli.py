@@ -15,7 +15,6 @@ import typer
 from batch import flags
 from batch.cluster import flags as job_flags
 from batch.files.walk import DEFAULT_BATCH_SIZE, PNGS, STANDARD_INPUT, Walk
-from batch.formats.pool import cores
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
@@ -189,8 +188,10 @@ def _saved_model(saved_model: str | None, *, in_process: bool, server: list[str]
 def run(
     *,
     job: job_flags.JobPath,
-    engine: job_flags.Engine = job_flags.EngineName.LOCAL,  # noqa: ARG001 - there is one
+    engine: job_flags.Engine = job_flags.EngineName.LOCAL,
     workers: job_flags.Workers = None,
+    scheduler: job_flags.Scheduler = None,
+    master: job_flags.Master = None,
     attempts: job_flags.Attempts = job_flags.DEFAULT_ATTEMPTS,
     server: flags.Server = None,
     tls: flags.Tls = False,
@@ -209,13 +210,14 @@ def run(
     """
     from batch.client.security import read_security
     from batch.cluster.display import answering
-    from batch.cluster.local import Local, run_local
+    from batch.cluster.engines.choice import choose
     from batch.cluster.shard import Asking, missing
     from batch.cluster.status import status_of
 
     security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
     model = _saved_model(saved_model, in_process=in_process, server=server)
     asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
+    run_engine = choose(engine.value, asking, attempts, workers=workers, scheduler=scheduler, master=master)
     failed: dict[int, Exception] = {}
     with _ended(job):
         before = status_of(job)
@@ -228,8 +230,7 @@ def run(
                     failed[number] = error
                     notify(f"shard {number} failed: {error}")
 
-            how = Local(workers or cores(), attempts)
-            run_local(job, missing(job), asking, tell, how, notify=notify, show=show.rows)
+            run_engine(job, missing(job), asking, tell, notify=notify, show=show.rows)
     if failed:
         _stop(f"not answered: {len(failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
     notify(f"all {before.shards:,} shards are done; next: digits-job finish {job} --out preds.csv")

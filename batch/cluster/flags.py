@@ -42,13 +42,37 @@ class EngineName(StrEnum):
     """What runs the workers of a job."""
 
     LOCAL = "local"
+    DASK = "dask"
+    SPARK = "spark"
 
 
 _ENGINE = "Engine"
-Engine = Annotated[EngineName, option(_ENGINE, "--engine", "What runs the workers: processes of this machine.")]
+Engine = Annotated[
+    EngineName,
+    option(
+        _ENGINE,
+        "--engine",
+        "What runs the workers: processes of this machine, a Dask cluster (dask extra), or a Spark cluster (spark "
+        "extra).",
+    ),
+]
 Workers = Annotated[
     int | None,
-    option(_ENGINE, "--workers", "Worker processes. Default: one for each core.", metavar="N", min=1),
+    option(_ENGINE, "--workers", "Processes of --engine local. Default: one for each core.", metavar="N", min=1),
+]
+Scheduler = Annotated[
+    str | None,
+    option(_ENGINE, "--scheduler", "The scheduler of --engine dask: tcp://HOST:8786.", metavar="URL"),
+]
+Master = Annotated[
+    str | None,
+    option(
+        _ENGINE,
+        "--master",
+        "The cluster of --engine spark: spark://HOST:7077, yarn or k8s://URL. Leave it out under spark-submit, which "
+        "names it.",
+        metavar="URL",
+    ),
 ]
 Attempts = Annotated[
     int, option(_ENGINE, "--attempts", "How often a failing shard is tried before it is reported.", metavar="N", min=1)
