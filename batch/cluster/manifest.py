@@ -130,8 +130,14 @@ def read_shard(folder: JobFolder, plan: str, number: int) -> Shard:
         OSError: it cannot be read.
     """
     name = manifest_name(plan, number)
-    lines = _lines(folder.open(name), f"{folder.name}/{name}")
-    return Shard(next(lines)["requests_before"], (File(*row) for request in lines for row in request))
+    try:
+        lines = _lines(folder.open(name), f"{folder.name}/{name}")
+    except FileNotFoundError:
+        raise _damaged(f"{folder.name}/{name}", "it is gone") from None
+    first = next(lines, None)
+    if first is None:
+        raise _damaged(f"{folder.name}/{name}", "it is empty")
+    return Shard(first["requests_before"], (File(*row) for request in lines for row in request))
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[Any]:
@@ -140,4 +146,8 @@ def _lines(file: BinaryIO, name: str) -> Iterator[Any]:
             for line in lines:
                 yield json.loads(line)
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        raise ShardError(f"{name} is damaged ({error}): plan the job anew, in another folder") from None
+        raise _damaged(name, str(error)) from None
+
+
+def _damaged(name: str, reason: str) -> ShardError:
+    return ShardError(f"{name} is damaged ({reason}): plan the job anew, in another folder")

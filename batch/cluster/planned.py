@@ -1,7 +1,8 @@
 """What a job is: `job.json`, which is put last of its plan, and only where none is yet."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from batch.client.tensors import Target
@@ -100,7 +101,7 @@ class Planned:
             "files": self.files,
             "bytes": self.octets,
             "settings": self.plan.settings(),
-            "passed-over": asdict(self.skipped),
+            "passed-over": vars(self.skipped),
         }
         return json.dumps(facts, indent=2).encode() + b"\n"
 
@@ -112,7 +113,7 @@ class Planned:
             raise ValueError(f"format {facts['format']}")
         passed_over = {field.name: facts["passed-over"][field.name] for field in fields(Skipped)}
         skipped = Skipped(**passed_over)
-        skipped.other_images = type(Skipped().other_images)(skipped.other_images)
+        skipped.other_images = Counter(skipped.other_images)
         return cls(
             Plan.of(facts["settings"]),
             facts["id"],
