@@ -230,7 +230,8 @@ def run(
                     failed[number] = error
                     notify(f"shard {number} failed: {error}")
 
-            run_engine(job, missing(job), asking, tell, notify=notify, show=show.rows)
+            if before.missing:
+                run_engine(job, missing(job), asking, tell, notify=notify, show=show.rows)
     if failed:
         _stop(f"not answered: {len(failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
     notify(f"all {before.shards:,} shards are done; next: digits-job finish {job} --out preds.csv")

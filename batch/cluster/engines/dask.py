@@ -78,7 +78,7 @@ def _connect(scheduler: str, seconds: float) -> Any:  # noqa: ANN401 - Dask has 
             warnings.simplefilter("ignore")
             return Client(scheduler, timeout=seconds, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"cannot reach a Dask scheduler at {scheduler}: {one_line(error)}") from None
+        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {error}") from None
 
 
 class _Run:
@@ -156,7 +156,7 @@ class _Run:
             raise self._gone() from None
         except KilledWorker as error:
             place = error.last_worker.address
-            return Outcome(place, f"worker after worker died over it, the last at {place}", is_final=True)
+            return Outcome(place, f"worker after worker died over it, the last at {place}")
         except Exception as error:  # noqa: BLE001 - of any kind, such as of a worker that has no digits
             return Outcome("", one_line(error))
         return outcome

@@ -110,7 +110,7 @@ def _reach(master: str, seconds: float) -> None:
             except OSError as error:
                 reason = error.strerror or str(error)
         if time.monotonic() > deadline:
-            raise ClusterError(f"cannot reach a Spark master at {master}: {reason}")
+            raise ClusterError(f"there is no Spark master at {master}: {reason}")
         time.sleep(0.5)
 
 
