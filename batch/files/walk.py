@@ -185,22 +185,21 @@ class _Walker:
         # Which argument's walk came to a folder last.
         self._visits: dict[int, int] = {}
 
-    def walk(self, path: str) -> Iterator[File]:
-        """A path that the user named."""
+    def walk(self, path: str) -> Iterable[File]:
+        """A path that the user named. Of a list there may be millions, so this is no generator."""
         self._argument += 1
         try:
             status = stat_path(path)
         except (OSError, ValueError):
             # It was there when the run began, or it is of a list. Its row will say that it cannot be read.
-            yield File(path, 0, 0)
-            return
+            return (File(path, 0, 0),)
         if stat.S_ISDIR(status.st_mode):
-            yield from self._folder(path, status)
-        elif stat.S_ISREG(status.st_mode):
-            yield from self._files(path, status)
-        else:
-            # Opening a FIFO would wait for someone to write to it.
-            self._skipped.specials += 1
+            return self._folder(path, status)
+        if stat.S_ISREG(status.st_mode):
+            return self._files(path, status)
+        # Opening a FIFO would wait for someone to write to it.
+        self._skipped.specials += 1
+        return ()
 
     def _folder(self, top: str, status: os.stat_result) -> Iterator[File]:
         """Depth first, on a stack of our own: folders may be nested deeper than Python's calls."""
@@ -298,19 +297,18 @@ def _identity(status: os.stat_result) -> int:
     return status.st_dev << 64 | status.st_ino
 
 
-def _files(path: str, status: os.stat_result) -> Iterator[File]:
+def _files(path: str, status: os.stat_result) -> Iterable[File]:
     """A file, or each of its pages where there are several."""
     numbers = pages_of(path)
-    if len(numbers) > 1:
-        for number in numbers:
-            yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
-    else:
-        yield File(path, status.st_size, status.st_mtime_ns)
+    if len(numbers) < 2:
+        return _whole(path, status)
+    size, mtime_ns, pages = status.st_size, status.st_mtime_ns, len(numbers)
+    return (File(page_name(path, number), size, mtime_ns, number, pages) for number in numbers)
 
 
-def _whole(path: str, status: os.stat_result) -> Iterator[File]:
+def _whole(path: str, status: os.stat_result) -> Iterable[File]:
     """A file, however many pages it has."""
-    yield File(path, status.st_size, status.st_mtime_ns)
+    return (File(path, status.st_size, status.st_mtime_ns),)
 
 
 def cut(files: Iterable[File], size: int, number: int = 0) -> Iterator[list[File]]:
