@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo help test test-containers check soak evaluate protos clean
+.PHONY: demo help test test-containers test-clusters check soak evaluate protos clean
 
 demo: .venv/serve.installed ## Predict the samples with the shipped model and the built-in server
 	$(BIN)/digits-batch samples --out preds.csv --force
@@ -17,6 +17,9 @@ test: .venv/dev.installed check ## Lint, types, walls between rooms, tests; some
 
 test-containers: .venv/dev.installed ## The images and compose.yaml, with a real container engine; some minutes
 	docker/with-engine.sh $(BIN)/python -m pytest -m containers tests/docker
+
+test-clusters: .venv/dev.installed ## Jobs on Spark and Dask clusters of this machine's processes; needs Java; some minutes
+	$(BIN)/python -m pytest -m clusters tests/batch/cluster/engines
 
 check: .venv/dev.installed ## Lint, types and walls between rooms
 	$(BIN)/ruff check

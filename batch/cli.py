@@ -3,10 +3,6 @@
 Imports nothing slow on top: `--help` should answer at once.
 """
 
-import contextlib
-import errno
-import gc
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -16,9 +12,10 @@ import typer
 from batch import flags
 from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.files.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
-from batch.terminal.streams import may_be_lost, occupy_closed_streams
-from exporter.command import UserError, VersionOption, require_extra, run
+from batch.terminal.streams import may_be_lost
+from exporter.command import UserError, VersionOption, require_extra
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
@@ -29,12 +26,7 @@ if TYPE_CHECKING:
     from batch.job import Job
     from batch.summary import Summary
 
-EXIT_SOME_ERRORS = 1
-EXIT_NOT_FINISHED = 3
-EXIT_INTERRUPTED = 130
 _RESUME = "repeat the command to go on where this run stopped"
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -147,6 +139,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
     from batch.job import run_job
+    from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
 
     streams = job.out == STANDARD_OUTPUT
@@ -161,7 +154,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         if report is not None:
             _check_report(report, truth, job)
         if summary is not None:
-            _check_summary(summary, job)
+            check_summary(summary, job.out)
         with progress(None if is_listed else lambda: count(job.walk)) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
@@ -171,7 +164,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         # Whoever read standard output has gone, with what they wanted.
         _stop("standard output was closed before all rows were written", EXIT_NOT_FINISHED)
     except OSError as error:
-        remedy = f"make room, then {again}" if error.errno in _FULL else again
+        remedy = f"make room, then {again}" if error.errno in FULL else again
         _stop(f"cannot write {error.filename or job.out}: {error.strerror}; {remedy}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
@@ -251,16 +244,6 @@ def _conclude(
     raise typer.Exit(_exit_code(found, skipped))
 
 
-def _check_summary(summary: Path, job: "Job") -> None:
-    """Find what would keep a summary from being written before the run, not after it."""
-    if os.path.realpath(summary) == os.path.realpath(job.out):
-        raise UserError(f"--summary {summary} is the table itself: choose another file")
-    if not summary.parent.is_dir():
-        raise UserError(f"--summary {summary}: there is no folder {summary.parent}")
-    if summary.is_dir():
-        raise UserError(f"--summary {summary} is a folder: name a file in it")
-
-
 def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     """Find what would keep a report from being written before the run, not after it."""
     if truth is None:
@@ -289,31 +272,12 @@ def _exit_code(summary: "Summary", skipped: Skipped) -> int:
 
 
 def _stop(text: str, code: int) -> NoReturn:
-    with contextlib.suppress(OSError):
-        print(f"digits-batch: {text}", file=sys.stderr)  # noqa: T201 - Rich would wrap the line
-    raise typer.Exit(code)
+    end("digits-batch", text, code)
 
 
 def main() -> None:
     """Run the command."""
-    # Imports and rows are many objects and hardly any cycles: looking for those rarely saves a run a hundredth.
-    gc.set_threshold(100_000)
-    occupy_closed_streams()
-    try:
-        run("digits-batch", app)
-    except SystemExit as done:
-        _leave(done)
-        raise
-
-
-def _leave(done: SystemExit) -> None:
-    """End the process at once: Python takes 30 ms to take itself apart, and everything is closed and synced by now."""
-    with contextlib.suppress(OSError):
-        sys.stderr.flush()
-    with contextlib.suppress(OSError):  # a broken pipe or a full disk is Python's to tell
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        os._exit(done.code if isinstance(done.code, int) else done.code is not None)
+    run_to_end("digits-batch", app)
 
 
 if __name__ == "__main__":

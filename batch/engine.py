@@ -73,9 +73,10 @@ class Engine:
         policy: when to give up.
         notify: told in one line what the user should know.
         listeners: told of every answer.
+        contents: reads the files; closed with the run.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, most of them by name
         self,
         endpoint: Endpoint,
         target: Target,
@@ -85,6 +86,7 @@ class Engine:
         policy: Policy,
         notify: Callable[[str], None] = lambda _: None,
         listeners: Sequence[Listener] = (),
+        contents: Contents | None = None,
     ) -> None:
         self._target = target
         self._window = window
@@ -99,7 +101,7 @@ class Engine:
             keep_version=policy.keep_version,
             notify=notify,
         )
-        self._contents = Contents()
+        self._contents = contents or Contents()
         self._flights: deque[_Flight] = deque()
         self.summary = Summary()
 

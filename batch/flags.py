@@ -1,4 +1,4 @@
-"""The options of digits-batch with their help, in the panels of `--help`."""
+"""The options of digits-batch and digits-job with their help, in the panels of `--help`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,8 @@ DEFAULT_SETTLE_S = 2.0
 """Longer than scanners and copies over a network usually pause between two writes to one file."""
 
 
-def _option(panel: str, flag: str, text: str, **more: Any) -> Any:  # noqa: ANN401 - whatever Typer takes
+def option(panel: str, flag: str, text: str, **more: Any) -> Any:  # noqa: ANN401 - whatever Typer takes
+    """A flag with its help in a panel."""
     return typer.Option(flag, help=text, rich_help_panel=panel, **more)
 
 
@@ -29,7 +30,7 @@ Paths = Annotated[
 _INPUT = "Input"
 Glob = Annotated[
     list[str] | None,
-    _option(
+    option(
         _INPUT,
         "--glob",
         "Take files with such names in folders and archives, instead of '*.png'. Repeatable. '*.tar' opens the tar "
@@ -37,10 +38,10 @@ Glob = Annotated[
         metavar="PATTERN",
     ),
 ]
-Recursive = Annotated[bool, _option(_INPUT, "--recursive/--no-recursive", "Walk subfolders.")]
+Recursive = Annotated[bool, option(_INPUT, "--recursive/--no-recursive", "Walk subfolders.")]
 FollowLinks = Annotated[
     bool,
-    _option(
+    option(
         _INPUT,
         "--follow-links/--no-follow-links",
         "Follow symbolic links in folders, to folders and to files. A PATH that is a link is always followed.",
@@ -49,7 +50,7 @@ FollowLinks = Annotated[
 
 BytesColumn = Annotated[
     str | None,
-    _option(
+    option(
         _INPUT,
         "--bytes-column",
         "The column of Parquet and Arrow files that holds the images. Default: the only one of bytes, or one called "
@@ -59,7 +60,7 @@ BytesColumn = Annotated[
 ]
 IdColumn = Annotated[
     str | None,
-    _option(
+    option(
         _INPUT,
         "--id-column",
         "The column that names the rows of Parquet and Arrow files. Default: their numbers, from 0.",
@@ -70,17 +71,17 @@ IdColumn = Annotated[
 _OUTPUT = "Output"
 Out = Annotated[
     str | None,
-    _option(
+    option(
         _OUTPUT,
         "--out",
         "The table: .csv, .jsonl or .parquet. - writes CSV to standard output; such a run cannot be resumed.",
         metavar="FILE",
     ),
 ]
-Probabilities = Annotated[bool, _option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
+Probabilities = Annotated[bool, option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
 MinConfidence = Annotated[
     float | None,
-    _option(
+    option(
         _OUTPUT,
         "--min-confidence",
         "Add a column, review: 1 where there is an error or the confidence is below P.",
@@ -91,7 +92,7 @@ MinConfidence = Annotated[
 ]
 Summary = Annotated[
     Path | None,
-    _option(
+    option(
         _OUTPUT,
         "--summary",
         "Write counts, errors by reason, versions, rate, time and retries to this file.",
@@ -99,13 +100,13 @@ Summary = Annotated[
         dir_okay=False,
     ),
 ]
-Force = Annotated[bool, _option(_OUTPUT, "--force", "Overwrite a finished table.")]
-Fresh = Annotated[bool, _option(_OUTPUT, "--fresh", "Delete the rows of an unfinished run instead of resuming it.")]
+Force = Annotated[bool, option(_OUTPUT, "--force", "Overwrite a finished table.")]
+Fresh = Annotated[bool, option(_OUTPUT, "--fresh", "Delete the rows of an unfinished run instead of resuming it.")]
 
 _WATCH = "Watch"
 Watch = Annotated[
     bool,
-    _option(
+    option(
         _WATCH,
         "--watch",
         "Go on until SIGTERM or Ctrl-C, and append a row for each file that comes into the folders.",
@@ -113,7 +114,7 @@ Watch = Annotated[
 ]
 Settle = Annotated[
     float | None,
-    _option(
+    option(
         _WATCH,
         "--settle",
         f"A file counts when it has not changed for so many seconds. Default: {DEFAULT_SETTLE_S:g}. A file that is "
@@ -124,7 +125,7 @@ Settle = Annotated[
 ]
 RollParts = Annotated[
     str | None,
-    _option(
+    option(
         _WATCH,
         "--roll",
         "Write parts named after the table: one an hour, one a day, or one for every N rows. Parquet needs it.",
@@ -133,17 +134,17 @@ RollParts = Annotated[
 ]
 MoveDone = Annotated[
     Path | None,
-    _option(_WATCH, "--move-done", "Move files here when their row is written, without error.", metavar="FOLDER"),
+    option(_WATCH, "--move-done", "Move files here when their row is written, without error.", metavar="FOLDER"),
 ]
 MoveFailed = Annotated[
     Path | None,
-    _option(_WATCH, "--move-failed", "Move files here when their row carries an error.", metavar="FOLDER"),
+    option(_WATCH, "--move-failed", "Move files here when their row carries an error.", metavar="FOLDER"),
 ]
 
 _SERVER = "Server"
 Server = Annotated[
     list[str] | None,
-    _option(
+    option(
         _SERVER,
         "--server",
         "gRPC address. Repeat it for replicas, or give a dns:///NAME:PORT that stands for several. Without it: "
@@ -152,34 +153,34 @@ Server = Annotated[
         metavar="HOST:PORT",
     ),
 ]
-Model = Annotated[str, _option(_SERVER, "--model", "Name of the served model.")]
-Signature = Annotated[str, _option(_SERVER, "--signature", "Signature that takes encoded images.")]
+Model = Annotated[str, option(_SERVER, "--model", "Name of the served model.")]
+Signature = Annotated[str, option(_SERVER, "--signature", "Signature that takes encoded images.")]
 ModelVersion = Annotated[
-    int | None, _option(_SERVER, "--model-version", "Ask this version instead of the newest.", min=1)
+    int | None, option(_SERVER, "--model-version", "Ask this version instead of the newest.", min=1)
 ]
-ModelLabel = Annotated[str | None, _option(_SERVER, "--model-label", "Ask the version with this label, e.g. stable.")]
+ModelLabel = Annotated[str | None, option(_SERVER, "--model-label", "Ask the version with this label, e.g. stable.")]
 OneVersion = Annotated[
     bool,
-    _option(
+    option(
         _SERVER,
         "--one-version",
         "Take all rows from one version. If a newer version replaces it during the run, start over once.",
     ),
 ]
-Tls = Annotated[bool, _option(_SERVER, "--tls", "Use TLS and trust the system's certificate authorities.")]
+Tls = Annotated[bool, option(_SERVER, "--tls", "Use TLS and trust the system's certificate authorities.")]
 TlsCa = Annotated[
     Path | None,
-    _option(_SERVER, "--tls-ca", "Use TLS and trust the certificate authorities in this PEM file.", metavar="FILE"),
+    option(_SERVER, "--tls-ca", "Use TLS and trust the certificate authorities in this PEM file.", metavar="FILE"),
 ]
 TlsCert = Annotated[
-    Path | None, _option(_SERVER, "--tls-cert", "Client certificate for mutual TLS, a PEM file.", metavar="FILE")
+    Path | None, option(_SERVER, "--tls-cert", "Client certificate for mutual TLS, a PEM file.", metavar="FILE")
 ]
 TlsKey = Annotated[
-    Path | None, _option(_SERVER, "--tls-key", "Private key of the client certificate, a PEM file.", metavar="FILE")
+    Path | None, option(_SERVER, "--tls-key", "Private key of the client certificate, a PEM file.", metavar="FILE")
 ]
 Metadata = Annotated[
     Path | None,
-    _option(
+    option(
         _SERVER,
         "--metadata",
         "File of 'name: value' lines to send with each call, such as a bearer token. Or set DIGITS_METADATA to such "
@@ -189,7 +190,7 @@ Metadata = Annotated[
 ]
 Check = Annotated[
     bool,
-    _option(
+    option(
         _SERVER,
         "--check",
         "Check that the server has the model and signature, and answers a test image; write nothing.",
@@ -197,10 +198,10 @@ Check = Annotated[
 ]
 
 _REQUESTS = "Requests"
-BatchSize = Annotated[int, _option(_REQUESTS, "--batch-size", "Most images in a request.", min=1)]
+BatchSize = Annotated[int, option(_REQUESTS, "--batch-size", "Most images in a request.", min=1)]
 InFlight = Annotated[
     int | None,
-    _option(
+    option(
         _REQUESTS,
         "--in-flight",
         f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
@@ -209,11 +210,11 @@ InFlight = Annotated[
 ]
 Timeout = Annotated[
     float,
-    _option(_REQUESTS, "--timeout", "Stop when the server has failed for so many seconds without a break.", min=0.1),
+    option(_REQUESTS, "--timeout", "Stop when the server has failed for so many seconds without a break.", min=0.1),
 ]
 MaxErrors = Annotated[
     str | None,
-    _option(
+    option(
         _REQUESTS,
         "--max-errors",
         "Stop when more rows than that carry errors. A percentage counts from the 100th row on.",
@@ -224,7 +225,7 @@ MaxErrors = Annotated[
 _ACCURACY = "Accuracy"
 Truth = Annotated[
     str | None,
-    _option(
+    option(
         _ACCURACY,
         "--truth",
         "Compare the answers with true digits: 'parent' for the names of the files' folders, or a CSV of path,label.",
@@ -233,7 +234,7 @@ Truth = Annotated[
 ]
 Report = Annotated[
     Path | None,
-    _option(
+    option(
         _ACCURACY,
         "--report",
         "With --truth: write confusion.png, mistakes.png, mistakes.csv and accuracy.json to this folder.",

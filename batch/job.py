@@ -12,11 +12,12 @@ from batch.client.security import Security
 from batch.client.server import find_server
 from batch.client.tensors import Target
 from batch.client.window import DEFAULT_BATCH_SIZE, Window
+from batch.disk.offered import sync_folder
 from batch.engine import Engine, Listener, Policy
 from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
-from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
+from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite
 from batch.table.place import place_of
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
@@ -98,13 +99,7 @@ def run_job(
         ConverterError: pictures are to be converted to PNG, and the process for it does not start; likewise.
         OSError: the disk is full; likewise.
     """
-    job.walk.check()
-    skipped = Skipped()
-    files = walk(job.walk, skipped, listed)
-    first = next(files, None)
-    if first is None:
-        raise UserError(f"nothing to do: no {' or '.join(job.walk.globs)} in {_named(job.walk)}{_instead(skipped)}")
-    walked = _Walked(skipped, itertools.chain((first,), files))
+    walked = begin(job.walk, listed)
     if job.out == STANDARD_OUTPUT:
         if job.one_version:
             raise UserError("--one-version may have to start over, which --out - cannot: name a file")
@@ -155,11 +150,22 @@ def check_server(job: Job, notify: Notify = lambda _: None) -> str:
 
 
 @dataclass(frozen=True)
-class _Walked:
+class Walked:
     """A walk, and what it passes over as it goes on."""
 
     skipped: Skipped
     files: Iterator[File]
+
+
+def begin(what: Walk, listed: Iterable[str]) -> Walked:
+    """Begin a walk; `listed` are the paths that `-` stands for. Raises UserError if it takes no file at all."""
+    what.check()
+    skipped = Skipped()
+    files = walk(what, skipped, listed)
+    first = next(files, None)
+    if first is None:
+        raise UserError(f"nothing to do: no {' or '.join(what.globs)} in {_named(what)}{_instead(skipped)}")
+    return Walked(skipped, itertools.chain((first,), files))
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class _Run:
     notify: Notify
     listeners: tuple[Listener, ...]
 
-    def ask_all(self, walked: _Walked, listed: Iterable[str]) -> tuple[Summary, Skipped]:
+    def ask_all(self, walked: Walked, listed: Iterable[str]) -> tuple[Summary, Skipped]:
         """Ask for every file of a walk that has begun; `listed` is for a walk that starts over."""
         job = self.job
         with find_server(job.servers, job.security, job.target, job.timeout, self.notify) as endpoint:
@@ -189,7 +195,7 @@ class _Run:
             for listener in self.listeners:
                 listener.start_over()
             skipped = Skipped()
-            again = _Walked(skipped, walk(job.walk, skipped, listed))
+            again = Walked(skipped, walk(job.walk, skipped, listed))
             try:
                 return self._ask(replace(job.target, version=version, label=None), endpoint, offer, again)
             except VersionSwappedError as swap:
@@ -198,7 +204,7 @@ class _Run:
                     "in one run"
                 ) from None
 
-    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer, walked: _Walked) -> tuple[Summary, Skipped]:
+    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer, walked: Walked) -> tuple[Summary, Skipped]:
         job = self.job
         engine = Engine(
             endpoint,

@@ -1,6 +1,7 @@
 """What a run found, for people and for programs; and how many errors are too many."""
 
 import json
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,18 @@ class Summary:
         """Images/s, without those that an earlier run had answered."""
         return (self.rows - self.resumed) / max(self.seconds, 1e-9)
 
+    def merge(self, other: "Summary") -> None:
+        """Count what another run found, but for its time."""
+        for digit, confidence in other.confidence.items():
+            self.confidence[digit] += confidence
+        self.digits.update(other.digits)
+        self.errors.update(other.errors)
+        self.versions.update(other.versions)
+        self.resumed += other.resumed
+        self.retries += other.retries
+        self.splits += other.splits
+        self.unread_pages += other.unread_pages
+
     def add(self, answers: list[Answer]) -> None:
         """Count the answers of a request."""
         for answer in answers:
@@ -86,6 +99,16 @@ class ErrorLimit:
         if not self.is_share:
             return errors > self.most
         return summary.rows >= _FEWEST and errors > self.most * summary.rows
+
+
+def check_summary(summary: Path, out: Path) -> None:
+    """Raise UserError for what would keep a summary from being written: before the run, not after it."""
+    if os.path.realpath(summary) == os.path.realpath(out):
+        raise UserError(f"--summary {summary} is the table itself: choose another file")
+    if not summary.parent.is_dir():
+        raise UserError(f"--summary {summary}: there is no folder {summary.parent}")
+    if summary.is_dir():
+        raise UserError(f"--summary {summary} is a folder: name a file in it")
 
 
 def write_summary(path: Path, summary: Summary, skipped: Skipped, settings: dict[str, object]) -> None:

@@ -50,12 +50,13 @@ TOO_LARGE: Final = "too large"
 BLANK: Final = "blank"
 ERRORS: Final = (NOT_AN_IMAGE, CORRUPT, TOO_LARGE, BLANK)
 
-# What digits-batch says by itself: of a file that it could not read; of one in a format that the signature does not
-# take, and that nothing installed turns into PNG; and of one that a server whose model does not isolate faults will not
-# take, not even alone.
+# What digits-batch and digits-job say by themselves: of a file that they could not read; of one in a format that the
+# signature does not take, and that nothing installed turns into PNG; of one that a server whose model does not isolate
+# faults will not take, not even alone; and of one that is not what it was when its job was planned.
 UNREADABLE: Final = "unreadable"
 UNSUPPORTED: Final = "format not supported"
 REFUSED: Final = "refused by the server"
+CHANGED: Final = "changed since the plan"
 
 MAX_PIXELS: Final = 25_000_000
 """Width times height beyond which an image is refused by its header, unread. Of a JPEG, after what its decoder reduces

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 
-COMMANDS = ("digits-train", "digits-export", "digits-serve", "digits-batch")
+COMMANDS = ("digits-train", "digits-export", "digits-serve", "digits-batch", "digits-job")
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 import batch.cli
+import batch.cluster.cli
 import exporter.cli
 import serving.cli
 import trainer.cli
@@ -25,6 +26,7 @@ from tests.conftest import ROOT
 
 APPS = {
     "digits-batch": batch.cli.app,
+    "digits-job": batch.cluster.cli.app,
     "digits-export": exporter.cli.app,
     "digits-serve": serving.cli.app,
     "digits-train": trainer.cli.app,
@@ -39,10 +41,11 @@ CONSOLE_PAGES = [page for page in PAGES if page != "CHANGELOG.md"]
 OPTIONS_PAGES = {
     "digits-batch": "docs/predict.md",
     "digits-export": "docs/train.md",
+    "digits-job": "docs/jobs.md",
     "digits-serve": "docs/serve.md",
     "digits-train": "docs/train.md",
 }
-MOST_LINES = 180  # of the README
+MOST_LINES = 190  # of the README
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -67,10 +70,17 @@ def test_every_command_is_in_the_readme(command: str) -> None:
     assert f"$ {command} " in README
 
 
+def _commands(app: typer.Typer) -> dict[str, Any]:
+    """A program's commands by name; one without subcommands has one, without a name."""
+    program: Any = typer.main.get_command(app)
+    return getattr(program, "commands", {"": program})
+
+
 def _parameters() -> Iterator[tuple[str, Any]]:
-    for command, app in APPS.items():
-        for parameter in typer.main.get_command(app).params:
-            yield f"{command} {parameter.name}", parameter
+    for program, app in APPS.items():
+        for name, command in _commands(app).items():
+            for parameter in command.params:
+                yield " ".join(filter(None, (program, name, parameter.name))), parameter
 
 
 @pytest.mark.parametrize(("name", "parameter"), list(_parameters()))
@@ -102,7 +112,7 @@ def test_no_snippet_names_a_flag_that_is_not_there() -> None:
 
 
 def _known_flags(command: str) -> set[str]:
-    parameters = typer.main.get_command(APPS[command]).params
+    parameters = (parameter for each in _commands(APPS[command]).values() for parameter in each.params)
     return {flag for parameter in parameters for flag in (*parameter.opts, *parameter.secondary_opts)}
 
 
@@ -124,6 +134,8 @@ def test_every_command_line_of_a_page_is_valid(page: str) -> None:
     [
         "digits-batch ./scans --nope",
         "digits-batch ./scans --timeout=soon",
+        "digits-job nothing job",
+        "digits-job status job --out preds.csv",
         "digits-serve --enable_batching=perhaps",
         "digits-export",
         "digits-train --seed=x dense-128",
@@ -247,7 +259,11 @@ def _why_wrong_for_an_app(name: str, arguments: list[str]) -> str | None:
     try:
         if name == "digits-serve":
             arguments = serving.cli.normalise_flags(drop_inert_flags(arguments))
-        typer.main.get_command(APPS[name]).make_context(name, list(arguments))
+        commands = _commands(APPS[name])
+        subcommand = "" if "" in commands else arguments.pop(0)
+        if subcommand not in commands:
+            return f"{name} has no command {subcommand!r}"
+        commands[subcommand].make_context(name, list(arguments))
     except typer.Exit:
         return None  # --help, --version, --list
     except Exception as error:  # noqa: BLE001 - the classes of these errors differ between versions of Typer

@@ -49,6 +49,14 @@ class ServerError(UserError):
     exit_code = 3
 
 
+class NotServedError(UserError):
+    """The server has no such model, version or label; `reason` says it without what to do."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; choose another with --model, --model-version or --model-label")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Offer:
     """What a model was found to offer.
@@ -278,7 +286,7 @@ def refusal(address: str, error: grpc.RpcError) -> UserError:
     """What a failed call says, for people: the user's mistake or the server's."""
     text = f"{address}: {error.details()} ({error.code().name})"
     if error.code() is grpc.StatusCode.NOT_FOUND:
-        return UserError(f"{text}; choose another with --model, --model-version or --model-label")
+        return NotServedError(text)
     if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return UserError(f"{text}; give what the server wants to see with --metadata or --tls-cert")
     if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION):

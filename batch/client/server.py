@@ -37,8 +37,9 @@ def find_server(
         UserError: as `Endpoint.wait_until_available`, or the built-in server cannot be had.
         ServerError: likewise.
     """
-    if named or _listens("localhost", DEFAULT_PORT):
-        endpoint = Endpoint(named or [f"localhost:{DEFAULT_PORT}"], security)
+    addresses = listening(named)
+    if addresses:
+        endpoint = Endpoint(addresses, security)
         if security.metadata and not security.tls and any(not _is_local(one.address) for one in endpoint.replicas):
             notify("the metadata of the calls travels unencrypted; --tls-ca or --tls encrypts it")
         try:
@@ -49,6 +50,25 @@ def find_server(
     else:
         with _built_in_server(target, notify) as endpoint:
             yield endpoint
+
+
+def listening(named: Sequence[str]) -> Sequence[str]:
+    """The named servers; else localhost:8500 if something listens there; else none."""
+    return named or ([f"localhost:{DEFAULT_PORT}"] if _listens("localhost", DEFAULT_PORT) else [])
+
+
+def has_built_in_server() -> bool:
+    """Whether the built-in server is installed."""
+    return all(importlib.util.find_spec(module) is not None for module in ("tensorflow", "tensorflow_serving"))
+
+
+def included_model() -> Path:
+    """The folder of the newest version of the included model, which the built-in server has."""
+    spec = importlib.util.find_spec("serving")
+    assert spec is not None  # noqa: S101 - it is in the same wheel
+    assert spec.submodule_search_locations  # noqa: S101 - it is a package
+    versions = Path(spec.submodule_search_locations[0], "models", MODEL_NAME)
+    return max((path for path in versions.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
 
 
 def _listens(host: str, port: int) -> bool:
@@ -65,7 +85,7 @@ def _is_local(address: str) -> bool:
 
 @contextmanager
 def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[Endpoint]:
-    if any(importlib.util.find_spec(module) is None for module in ("tensorflow", "tensorflow_serving")):
+    if not has_built_in_server():
         raise UserError(
             f"nothing listens on localhost:{DEFAULT_PORT} and the built-in server is not installed: "
             f"name a server with --server HOST:PORT, or {how_to_install('serve')}"

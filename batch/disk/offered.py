@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+from contextlib import suppress
+from pathlib import Path
 
 _ENOTSUPP = 524  # the kernel's own number, which some network file systems let through
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, _ENOTSUPP})
@@ -58,3 +60,13 @@ def try_sync(descriptor: int) -> bool:
             raise
         return False
     return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and removals last; file systems that cannot do that for folders are left to themselves."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

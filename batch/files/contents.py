@@ -1,16 +1,19 @@
 """The contents of files for requests: as they are where the signature takes them, else as PNG."""
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from batch.disk.long_paths import open_path
+from batch.disk.long_paths import open_path, stat_path
 from batch.files.copies import Copies
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
-from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
+from exporter.contract import CHANGED, MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
+
+_GONE = (errno.ENOENT, errno.ENOTDIR)
 
 
 @dataclass(frozen=True)
@@ -26,14 +29,21 @@ class Contents:
     What a file is, its bytes say, not its name. TIFF, BMP, GIF, WebP and HEIC become PNG on the way, in processes of
     their own; a run without such files has none of these. Bytes of no known kind are for the server to judge.
 
+    Args:
+        as_planned: whether a file is read only if its size and time are still those that the walk found. Otherwise
+            whatever is there now is its content.
+
     Attributes:
         unread_pages: pages of TIFFs that were taken for one picture each, as they are named .png, .jpg or .jpeg.
+        gone: files that the walk found, and that are not there any more; counted only with `as_planned`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, as_planned: bool = False) -> None:
+        self._as_planned = as_planned
         self._converter = Converter()
         self._copies = Copies()
         self.unread_pages = 0
+        self.gone = 0
 
     def read(self, files: Iterable[File]) -> Iterator[bytes | Fault]:
         """The encoded image of each file, in order, or why there is none.
@@ -65,9 +75,12 @@ class Contents:
         if file.fault:
             return Fault(file.fault)
         kind = "TIFF"
-        # A page on a disk is read by whoever converts it: the other pages need not come along.
-        if not file.page:
-            content = _read(file) if file.content is None else file.content
+        if file.page:
+            # On a disk it is read by whoever converts it: the other pages need not come along.
+            if file.content is None and self._as_planned and (changed := self._change(file)):
+                return changed
+        else:
+            content = self._read(file) if file.content is None else file.content
             found = foreign_kind(content) if isinstance(content, bytes) else None
             if found is None:
                 return content
@@ -76,6 +89,42 @@ class Contents:
             return Fault(UNSUPPORTED)
         path = file.source if file.content is None else self._copies.add(file.content)
         return self._converter.ask(path, file.page)
+
+    def _change(self, file: File) -> Fault | None:
+        """Why a file is not to be read: it is not as the walk found it."""
+        try:
+            return None if _is_as_planned(file, stat_path(file.source)) else Fault(CHANGED)
+        except OSError as error:
+            return self._fault(file, error)
+
+    def _fault(self, file: File, error: OSError) -> Fault:
+        """Why a file cannot be read."""
+        if not self._as_planned or error.errno not in _GONE or not file.mtime_ns:
+            return Fault(UNREADABLE)
+        self.gone += 1
+        return Fault(CHANGED)
+
+    def _read(self, file: File) -> bytes | Fault:
+        """The bytes of a file, or the error text for its row."""
+        if file.size > MAX_FILE_BYTES:
+            return Fault(TOO_LARGE)
+        try:
+            # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
+            descriptor = open_path(file.path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                image = os.read(descriptor, file.size + 1)
+                while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):
+                    image += more
+                    if len(image) > MAX_FILE_BYTES:
+                        return Fault(TOO_LARGE)
+                # After it was read: what changed meanwhile has changed, too.
+                if self._as_planned and not _is_as_planned(file, os.fstat(descriptor)):
+                    return Fault(CHANGED)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            return self._fault(file, error)
+        return image
 
     def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
         if not isinstance(content, Task):
@@ -86,21 +135,5 @@ class Contents:
         return Fault(converted.error) if converted.error else converted.png
 
 
-def _read(file: File) -> bytes | Fault:
-    """The bytes of a file, or the error text for its row."""
-    if file.size > MAX_FILE_BYTES:
-        return Fault(TOO_LARGE)
-    try:
-        # Not blocking: a FIFO that has taken the file's place would have us wait for someone to write to it.
-        descriptor = open_path(file.path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            image = os.read(descriptor, file.size + 1)
-            while len(image) != file.size and (more := os.read(descriptor, MAX_FILE_BYTES)):
-                image += more
-                if len(image) > MAX_FILE_BYTES:
-                    return Fault(TOO_LARGE)
-        finally:
-            os.close(descriptor)
-    except OSError:
-        return Fault(UNREADABLE)
-    return image
+def _is_as_planned(file: File, status: os.stat_result) -> bool:
+    return status.st_size == file.size and status.st_mtime_ns == file.mtime_ns

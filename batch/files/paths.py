@@ -4,7 +4,7 @@ import itertools
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from exporter.command import UserError
 
@@ -23,15 +23,18 @@ class PathList:
 
     Args:
         source: the list; read as far as it is walked.
+        once: it is not walked again, and nothing is kept.
 
     Raises:
         UserError: there is no folder for that file.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, *, once: bool = False) -> None:
         self._source = source
+        self._kept: IO[bytes] | None = None
         try:
-            self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the list
+            if not once:
+                self._kept = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the list
         except OSError as error:
             raise UserError(
                 f"the list on standard input cannot be kept in a temporary file: {error.strerror}; set TMPDIR to a "
@@ -54,6 +57,9 @@ class PathList:
 
     def _chunks(self) -> Iterator[bytes]:
         """The bytes of the list."""
+        if self._kept is None:
+            yield from iter(lambda: self._source.read(_CHUNK), b"")
+            return
         position = 0
         while True:
             self._kept.seek(position)

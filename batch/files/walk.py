@@ -35,6 +35,7 @@ PNGS = ("*.png",)
 """Names that are taken in folders unless others are asked for."""
 
 _FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
+_MOST_DOUBLINGS = 32  # far beyond any size
 
 _OTHER_IMAGES = (
     ".jpg",
@@ -232,22 +233,21 @@ class _Walker:
         # Which argument's walk came to a folder last.
         self._visits: dict[int, int] = {}
 
-    def walk(self, path: str) -> Iterator[File]:
-        """A path that the user named."""
+    def walk(self, path: str) -> Iterable[File]:
+        """A path that the user named. Of a list there may be millions, so this is no generator."""
         self._argument += 1
         try:
             status = stat_path(path)
         except (OSError, ValueError):
             # It was there when the run began, or it is of a list. Its row will say that it cannot be read.
-            yield File(path, 0, 0)
-            return
+            return (File(path, 0, 0),)
         if stat.S_ISDIR(status.st_mode):
-            yield from self._folder(path, status)
-        elif stat.S_ISREG(status.st_mode):
-            yield from self._file(path, status)
-        else:
-            # Opening a FIFO would wait for someone to write to it.
-            self._skipped.specials += 1
+            return self._folder(path, status)
+        if stat.S_ISREG(status.st_mode):
+            return self._file(path, status)
+        # Opening a FIFO would wait for someone to write to it.
+        self._skipped.specials += 1
+        return ()
 
     def _folder(self, top: str, status: os.stat_result) -> Iterator[File]:
         """Depth first, on a stack of our own: folders may be nested deeper than Python's calls."""
@@ -284,12 +284,12 @@ class _Walker:
             else:
                 levels.pop()
 
-    def _file(self, path: str, status: os.stat_result) -> Iterator[File]:
+    def _file(self, path: str, status: os.stat_result) -> Iterable[File]:
         """What a file stands for: itself, its pages, or its members."""
         if not is_archive(path):
             return self._files(path, status)
         whole = _whole(path, status)
-        return expand(next(whole), self._what, self._skipped, reads=self._reads) if self._expands else whole
+        return expand(whole[0], self._what, self._skipped, reads=self._reads) if self._expands else whole
 
     def _open(self, folder: str, prefix: str, identity: int) -> _Level:
         """Begin with a folder's names."""
@@ -351,19 +351,18 @@ def _identity(status: os.stat_result) -> int:
     return status.st_dev << 64 | status.st_ino
 
 
-def _files(path: str, status: os.stat_result) -> Iterator[File]:
+def _files(path: str, status: os.stat_result) -> Iterable[File]:
     """A file, or each of its pages where there are several."""
     numbers = pages_of(path)
-    if len(numbers) > 1:
-        for number in numbers:
-            yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
-    else:
-        yield File(path, status.st_size, status.st_mtime_ns)
+    if len(numbers) < 2:
+        return _whole(path, status)
+    size, mtime_ns, pages = status.st_size, status.st_mtime_ns, len(numbers)
+    return (File(page_name(path, number), size, mtime_ns, number, pages) for number in numbers)
 
 
-def _whole(path: str, status: os.stat_result) -> Iterator[File]:
+def _whole(path: str, status: os.stat_result) -> tuple[File]:
     """A file, however many pages it has."""
-    yield File(path, status.st_size, status.st_mtime_ns)
+    return (File(path, status.st_size, status.st_mtime_ns),)
 
 
 def expand(archive: File, what: Walk, skipped: Skipped, *, reads: bool = True) -> Iterator[File]:
@@ -391,13 +390,18 @@ def expand(archive: File, what: Walk, skipped: Skipped, *, reads: bool = True) -
         yield archive._replace(fault=UNREADABLE)
 
 
-def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
+def cut(files: Iterable[File], size: int, number: int = 0) -> Iterator[list[File]]:
     """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
 
     The first are smaller, so that a server has something to do while more is read.
+
+    Args:
+        files: of the walk, or of a part of it that begins with a request.
+        size: most images in a request.
+        number: of the first request of that part.
     """
     batch: list[File] = []
-    octets, most = 0, min(size, _FIRST)
+    octets, most = 0, min(size, _FIRST << min(number, _MOST_DOUBLINGS))
     for file in files:
         weight = file.size // file.pages
         if batch and (len(batch) == most or octets + weight > MAX_REQUEST_BYTES):

@@ -55,7 +55,7 @@ class Converter:
     """
 
     def __init__(self, most: int | None = None) -> None:
-        self._most = most or min(_MOST_WORKERS, _cores())
+        self._most = most or min(_MOST_WORKERS, cores())
         self._workers: list[_Worker] = []
         self._asked = 0
 
@@ -183,6 +183,6 @@ class _Worker:
                     stream.close()
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from batch.client.answers import Answer
 from batch.disk.offered import try_sync
@@ -93,6 +93,12 @@ class Output:
         """Write the rows of a request."""
         self._table.add(files, answers)
 
+    def add_rendered(self, octets: bytes) -> None:
+        """Write rows of a CSV that are rendered already, with the same columns."""
+        if not isinstance(self._table, _Csv):
+            raise TypeError
+        self._table.add_rendered(octets)
+
     def start_over(self) -> None:
         """Throw the rows away."""
         self._table.close()
@@ -125,16 +131,6 @@ class Output:
         with contextlib.suppress(OSError):  # rows that a full disk does not take any more
             self._table.close()
         self._temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals last; file systems that cannot do that for folders are left to themselves."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class Stream:
@@ -171,7 +167,7 @@ class _Table(Protocol):
     def close(self) -> None: ...
 
 
-def _text(file: Path | int) -> IO[str]:
+def _text(file: Path | int) -> TextIO:
     # A file name that is no UTF-8 keeps its bytes.
     return open(file, "w", encoding="utf-8", errors="surrogateescape", newline="")  # noqa: PTH123 - or a descriptor
 
@@ -185,6 +181,10 @@ class _Csv:
 
     def add(self, files: list[File], answers: list[Answer]) -> None:
         self._writer.writerows(_csv_rows(files, answers, self._form))
+
+    def add_rendered(self, octets: bytes) -> None:
+        self._file.flush()
+        self._file.buffer.write(octets)
 
     def flush(self) -> None:
         self._file.flush()

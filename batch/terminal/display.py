@@ -105,8 +105,7 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
     if summary.splits:
         facts.append(f"{summary.splits:,} halved")
     print_notice(console, "; ".join(facts))
-    for line in _passed_over(skipped):
-        print_notice(console, line)
+    print_passed_over(console, skipped)
     if summary.unread_pages:
         print_notice(
             console,
@@ -115,6 +114,12 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
         )
     if summary.errors[UNSUPPORTED]:
         print_notice(console, f"{UNSUPPORTED}: {summary.errors[UNSUPPORTED]:,}; {_how_to_support()}")
+
+
+def print_passed_over(console: Console, skipped: Skipped) -> None:
+    """Print what a walk passed over, and the user should know."""
+    for line in _passed_over(skipped):
+        print_notice(console, line)
 
 
 def _how_to_support() -> str:

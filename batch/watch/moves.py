@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batch.disk.long_paths import stat_path
-from batch.disk.offered import try_sync
-from batch.table.output import sync_folder
+from batch.disk.offered import sync_folder, try_sync
 from batch.watch.roots import Root, root_of
 from batch.watch.state import Known, State
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from batch.client.answers import Answer
-from batch.disk.offered import try_sync
+from batch.disk.offered import sync_folder, try_sync
 from batch.files.walk import File
-from batch.table.output import Form, Output, render, sync_folder
+from batch.table.output import Form, Output, render
 from batch.watch.state import Part, State
 from exporter.command import UserError
 

@@ -1,0 +1,116 @@
+"""A shard's marker: its part of the table is whole, and this is what it holds.
+
+A part's name ends with the beginning of its checksum, and of the markers for one shard the first stays. So whoever
+answers a shard a second time can harm neither its part nor its marker.
+"""
+
+import json
+import time
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from batch.cluster.folder import JobFolder
+from batch.cluster.planned import Planned
+from batch.summary import Summary
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What a shard was answered with.
+
+    Attributes:
+        job: the id of its job.
+        shard: its number.
+        part: the name of its part of the table, CSV.
+        size: of the part, in bytes.
+        sha256: of the part.
+        host: where it was answered.
+        ended: when, in seconds since 1970.
+        summary: counts, digits, errors, versions, retries, and the seconds it took.
+    """
+
+    job: str
+    shard: int
+    part: str
+    size: int
+    sha256: str
+    host: str
+    ended: float
+    summary: Summary
+
+    def to_json(self) -> bytes:
+        """As it stands in its file."""
+        facts = {**vars(self), "rows": self.summary.rows, "summary": vars(self.summary)}
+        return json.dumps(facts, indent=2).encode() + b"\n"
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """What `to_json` gave. Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
+        facts = json.loads(content)
+        found = facts["summary"]
+        found["digits"] = Counter({int(digit): count for digit, count in found["digits"].items()})
+        found["confidence"] = defaultdict(
+            float, {int(digit): confidence for digit, confidence in found["confidence"].items()}
+        )
+        for name in ("errors", "versions"):
+            found[name] = Counter(found[name])
+        if facts.pop("rows") != (summary := Summary(**found)).rows:
+            raise ValueError("its counts do not add up")
+        return cls(**(facts | {"summary": summary}))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An attempt at a shard that failed. A marker makes it out of date.
+
+    Attributes:
+        shard: its number.
+        host: where it was tried.
+        reason: for people.
+        time: when, for people.
+        attempts: how many failed so far.
+    """
+
+    shard: int
+    host: str
+    reason: str
+    time: str
+    attempts: int
+
+
+def marker_name(number: int) -> str:
+    """Where the marker of a shard is."""
+    return f"done/{number:05}.json"
+
+
+def failure_name(number: int) -> str:
+    """Where the last failed attempt at a shard is noted."""
+    return f"failed/{number:05}.json"
+
+
+def read_marker(folder: JobFolder, planned: Planned, number: int) -> Marker | None:
+    """The marker of a shard, if it is of this job and its part is there in its size. Raises OSError."""
+    try:
+        marker = Marker.of(folder.read(marker_name(number)))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    is_right = (marker.job, marker.shard) == (planned.id, number) and folder.size(marker.part) == marker.size
+    return marker if is_right else None
+
+
+def read_failure(folder: JobFolder, number: int) -> Failure | None:
+    """The last failed attempt at a shard, if there is one. Raises OSError."""
+    try:
+        facts: dict[str, Any] = json.loads(folder.read(failure_name(number)))
+        return Failure(**facts)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def note_failure(folder: JobFolder, number: int, host: str, reason: str) -> None:
+    """Write down that an attempt failed. Raises OSError."""
+    before = read_failure(folder, number)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    failure = Failure(number, host, reason, now, 1 + (0 if before is None else before.attempts))
+    folder.put(failure_name(number), json.dumps(asdict(failure), indent=2).encode() + b"\n")

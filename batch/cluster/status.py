@@ -1,0 +1,97 @@
+"""How far a job is, from its markers alone."""
+
+import heapq
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from batch.cluster.folder import JobFolder
+from batch.cluster.marker import Failure, read_failure, read_marker
+from batch.cluster.planned import open_job
+
+_LATEST = 64  # shards that the rate is taken from
+_MOST_FAILURES = 20  # told one by one
+_AT_REST_S = 600.0  # without a shard done, nobody seems to be at work
+
+
+@dataclass
+class Status:
+    """How far a job is.
+
+    Attributes:
+        shards: how many there are.
+        done: with their part of the table whole.
+        missing: the others.
+        failed: those of the missing whose last attempt failed.
+        images: in all shards.
+        rows: of the shards that are done.
+        errors: of these rows, by text.
+        versions: of these rows, by version of the model.
+        rate: images/s of all workers together, lately; None if nobody seems to be at work.
+        seconds_left: at that rate; None likewise.
+        failures: of the first shards that failed, how.
+    """
+
+    shards: int
+    images: int
+    done: int = 0
+    missing: int = 0
+    failed: int = 0
+    rows: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    versions: Counter[str] = field(default_factory=Counter)
+    rate: float | None = None
+    seconds_left: float | None = None
+    failures: list[Failure] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            **vars(self),
+            "errors": dict(self.errors.most_common()),
+            "versions": dict(self.versions.most_common()),
+            "failures": [asdict(failure) for failure in self.failures],
+        }
+
+
+def status_of(job: str) -> Status:
+    """How far a job is. Raises UserError if there is none, OSError if it cannot be read."""
+    folder = JobFolder(job)
+    planned = open_job(folder)
+    status = Status(planned.shards, planned.files)
+    # When each of the latest shards ended, how long it took, and its rows.
+    latest: list[tuple[float, float, int]] = []
+    for number in range(planned.shards):
+        marker = read_marker(folder, planned, number)
+        if marker is None:
+            status.missing += 1
+            _add_failure(status, read_failure(folder, number))
+            continue
+        status.done += 1
+        status.rows += marker.summary.rows
+        status.errors.update(marker.summary.errors)
+        status.versions.update(marker.summary.versions)
+        heapq.heappush(latest, (marker.ended, marker.summary.seconds, marker.summary.rows))
+        if len(latest) > _LATEST:
+            heapq.heappop(latest)
+    if status.missing and latest:
+        _estimate(status, latest)
+    return status
+
+
+def _add_failure(status: Status, failure: Failure | None) -> None:
+    if failure is None:
+        return
+    status.failed += 1
+    if len(status.failures) < _MOST_FAILURES:
+        status.failures.append(failure)
+
+
+def _estimate(status: Status, latest: list[tuple[float, float, int]]) -> None:
+    now = time.time()
+    began = min(ended - seconds for ended, seconds, _ in latest)
+    last = max(latest)
+    if now - last[0] > max(_AT_REST_S, 3 * last[1]):
+        return
+    status.rate = sum(rows for _, _, rows in latest) / max(last[0] - began, 1e-3)
+    status.seconds_left = (status.images - status.rows) / max(status.rate, 1e-9)
