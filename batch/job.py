@@ -157,11 +157,11 @@ class Walked:
     files: Iterator[File]
 
 
-def begin(what: Walk, listed: Iterable[str]) -> Walked:
-    """Begin a walk; `listed` are the paths that `-` stands for. Raises UserError if it takes no file at all."""
+def begin(what: Walk, listed: Iterable[str], *, expands: bool = True) -> Walked:
+    """Begin a walk, as `walk` does. Raises UserError if it takes no file at all."""
     what.check()
     skipped = Skipped()
-    files = walk(what, skipped, listed)
+    files = walk(what, skipped, listed, expands=expands)
     first = next(files, None)
     if first is None:
         raise UserError(f"nothing to do: no {' or '.join(what.globs)} in {_named(what)}{_instead(skipped)}")

@@ -263,9 +263,8 @@ def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[R
     elif target.names_version and states and all(state in _GONE for state in states.values()):
         # A server lists what it has unloaded until it ends, and does not load it again by itself.
         gone = ", ".join(map(str, states))
-        raise UserError(
-            f"{replica.address} has unloaded version {gone} of model {target.model}, or failed to load it; choose "
-            "another with --model-version or --model-label"
+        raise NotServedError(
+            f"{replica.address} has unloaded version {gone} of model {target.model}, or failed to load it"
         )
     return f"{replica.address}: no version of {target.model} is AVAILABLE"
 

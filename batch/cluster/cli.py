@@ -49,6 +49,8 @@ def plan(
     glob: flags.Glob = None,
     recursive: flags.Recursive = True,
     follow_links: flags.FollowLinks = True,
+    bytes_column: flags.BytesColumn = None,
+    id_column: flags.IdColumn = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
     server: flags.Server = None,
@@ -86,7 +88,7 @@ def plan(
         raise UserError("--model-version and --model-label exclude each other: give one")
     if not paths:
         raise UserError("PATH is missing: name folders or files, or - for a list on standard input")
-    walk = Walk(tuple(paths), tuple(glob or PNGS), recursive, follow_links)
+    walk = Walk(tuple(paths), tuple(glob or PNGS), recursive, follow_links, bytes_column, id_column)
     folder = JobFolder(job)
     target = Target(model, signature, model_version, model_label)
     requests = min(batch_size, shard_files)
@@ -98,7 +100,7 @@ def plan(
             _check_repeated(job, found, wanted)
             return
         listed = PathList(sys.stdin.buffer, once=True) if STANDARD_INPUT in paths else ()
-        walked = begin(walk, listed)
+        walked = begin(walk, listed, expands=False)
         security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
         pinned = Target(model, signature, pin_version(target, tuple(server or ()), security, timeout))
         with planning() as show:
@@ -126,12 +128,15 @@ def _print_planned(job: str, planned: "Planned") -> None:
     from batch.terminal.display import Screen, print_notice, print_passed_over
 
     target = planned.plan.target
+    images = f"{planned.files - planned.archives:,} images"
+    if planned.archives:
+        images += f" and {planned.archives:,} archives"
     with may_be_lost(1):
         screen = Screen()
         print_passed_over(screen, planned.skipped)
         print_notice(
             screen,
-            f"{job}: {planned.files:,} images in {planned.shards:,} shards, for version {target.version} of model "
+            f"{job}: {images} in {planned.shards:,} shards, for version {target.version} of model "
             f"{target.model}; next: digits-job run {job}, or digits-job work {job} on any number of machines",
         )
 

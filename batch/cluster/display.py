@@ -117,7 +117,7 @@ def print_status(console: Console, job: str, status: Status) -> None:
     table.add_column("shards", justify="right")
     table.add_column("images", justify="right")
     table.add_row("done", f"{status.done:,}", f"{status.rows:,}")
-    table.add_row("missing", f"{status.missing:,}", f"{status.images - status.rows:,}")
+    table.add_row("missing", f"{status.missing:,}", f"{max(0, status.images - status.rows):,}")
     if status.failed:
         table.add_row("of these, failed", f"{status.failed:,}", "", style="red")
     for error, count in status.errors.most_common():

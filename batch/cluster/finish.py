@@ -68,7 +68,7 @@ def names_folder(out: str) -> bool:
 
 
 def _summarise(folder: JobFolder, planned: Planned) -> Summary:
-    """What all shards found. Raises UnfinishedError unless all are done."""
+    """What all shards found, and what they passed over, added to the plan. Raises UnfinishedError unless all are."""
     found = Summary()
     missing = 0
     began, ended = float("inf"), 0.0
@@ -78,6 +78,7 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
             missing += 1
             continue
         found.merge(marker.summary)
+        planned.skipped.merge(marker.skipped)
         began = min(began, marker.ended - marker.summary.seconds)
         ended = max(ended, marker.ended)
     if missing:

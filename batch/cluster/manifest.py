@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from batch.archives.kinds import is_archive
 from batch.cluster.folder import Draft, JobFolder
+from batch.cluster.opening import BYTES_AN_IMAGE
 from batch.files.walk import File
 from exporter.command import UserError
 
 MANIFESTS = "manifests"
 _FASTEST = 1
+_FIELDS = 5  # of a file; content and fault come when an archive is opened
 _GZIP = 31  # zlib's number for a gzip header, with the largest window
 
 
@@ -29,10 +32,11 @@ class ShardError(UserError):
 
 @dataclass
 class Totals:
-    """What was written: shards, images, and their bytes."""
+    """What was written: shards, images, archives among these, and their bytes."""
 
     shards: int = 0
     files: int = 0
+    archives: int = 0
     octets: int = 0
 
 
@@ -60,13 +64,17 @@ class Manifests:
         while waiting is not None:
             with self._folder.draft() as draft:
                 shard = _Shard(draft, waiting[0])
-                files = octets = 0
+                files = octets = images = 0
                 while waiting is not None:
                     weight = sum([file.size // file.pages for file in waiting[1]])
-                    if files and self._is_full(files + len(waiting[1]), octets + weight):
+                    archives = [file.size for file in waiting[1] if is_archive(file.path)]
+                    # Nobody knows how many images an archive holds before it is read to its end.
+                    guess = len(waiting[1]) + sum(archives) // BYTES_AN_IMAGE
+                    if files and self._is_full(images + guess, octets + weight):
                         break
                     shard.add(waiting[1])
-                    files, octets = files + len(waiting[1]), octets + weight
+                    files, octets, images = files + len(waiting[1]), octets + weight, images + guess
+                    self.totals.archives += len(archives)
                     yield len(waiting[1])
                     waiting = next(rest, None)
                 shard.finish(manifest_name(self._plan, self.totals.shards))
@@ -74,8 +82,8 @@ class Manifests:
             self.totals.files += files
             self.totals.octets += octets
 
-    def _is_full(self, files: int, octets: int) -> bool:
-        return files > self._most_files or (self._most_bytes is not None and octets > self._most_bytes)
+    def _is_full(self, images: int, octets: int) -> bool:
+        return images > self._most_files or (self._most_bytes is not None and octets > self._most_bytes)
 
 
 class _Shard:
@@ -87,7 +95,7 @@ class _Shard:
         self._write({"requests_before": requests_before})
 
     def add(self, files: list[File]) -> None:
-        self._write(files)
+        self._write([file[:_FIELDS] for file in files])
 
     def finish(self, name: str) -> None:
         self._draft.write(self._compressor.flush())

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from batch.cluster.folder import JobFolder
 from batch.cluster.planned import Planned
+from batch.files.walk import Skipped
 from batch.summary import Summary
 
 
@@ -28,6 +29,7 @@ class Marker:
         host: where it was answered.
         ended: when, in seconds since 1970.
         summary: counts, digits, errors, versions, retries, and the seconds it took.
+        skipped: what was passed over in archives.
     """
 
     job: str
@@ -38,10 +40,11 @@ class Marker:
     host: str
     ended: float
     summary: Summary
+    skipped: Skipped
 
     def to_json(self) -> bytes:
         """As it stands in its file."""
-        facts = {**vars(self), "rows": self.summary.rows, "summary": vars(self.summary)}
+        facts = {**vars(self), "rows": self.summary.rows, "summary": vars(self.summary), "skipped": vars(self.skipped)}
         return json.dumps(facts, indent=2).encode() + b"\n"
 
     @classmethod
@@ -57,7 +60,7 @@ class Marker:
             found[name] = Counter(found[name])
         if facts.pop("rows") != (summary := Summary(**found)).rows:
             raise ValueError("its counts do not add up")
-        return cls(**(facts | {"summary": summary}))
+        return cls(**(facts | {"summary": summary, "skipped": Skipped.of(facts["skipped"])}))
 
 
 @dataclass(frozen=True)

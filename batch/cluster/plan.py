@@ -61,7 +61,7 @@ def plan_job(folder: JobFolder, plan: Plan, walked: Walked, show: Show = lambda 
             show(files)
         totals = manifests.totals
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        planned = Planned(plan, name, now, totals.shards, totals.files, totals.octets, walked.skipped)
+        planned = Planned(plan, name, now, totals.shards, totals.files, totals.archives, totals.octets, walked.skipped)
         is_planned = folder.put_new(JOB_FILE, planned.to_json())
     finally:
         if not is_planned:

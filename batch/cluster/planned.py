@@ -1,8 +1,7 @@
 """What a job is: `job.json`, which is put last of its plan, and only where none is yet."""
 
 import json
-from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 from batch.client.tensors import Target
@@ -44,6 +43,8 @@ class Plan:
             "glob": list(self.walk.globs),
             "recursive": self.walk.recursive,
             "follow-links": self.walk.follow_links,
+            "bytes-column": self.walk.bytes_column,
+            "id-column": self.walk.id_column,
             "folder": self.folder,
             "model": self.target.model,
             "signature": self.target.signature,
@@ -59,7 +60,14 @@ class Plan:
     def of(cls, settings: dict[str, Any]) -> Self:
         """What `settings` gave."""
         return cls(
-            Walk(tuple(settings["paths"]), tuple(settings["glob"]), settings["recursive"], settings["follow-links"]),
+            Walk(
+                tuple(settings["paths"]),
+                tuple(settings["glob"]),
+                settings["recursive"],
+                settings["follow-links"],
+                settings["bytes-column"],
+                settings["id-column"],
+            ),
             settings["folder"],
             Target(settings["model"], settings["signature"], settings["model-version"]),
             settings["batch-size"],
@@ -78,7 +86,8 @@ class Planned:
         id: of this job among all; the folder of its manifests.
         when: the time of the plan, for people.
         shards: how many there are.
-        files: images in them all.
+        files: images in them all; each archive counts once.
+        archives: how many of them are archives.
         octets: their bytes.
         skipped: what the walk passed over.
     """
@@ -88,6 +97,7 @@ class Planned:
     when: str
     shards: int
     files: int
+    archives: int
     octets: int
     skipped: Skipped
 
@@ -99,6 +109,7 @@ class Planned:
             "planned": self.when,
             "shards": self.shards,
             "files": self.files,
+            "archives": self.archives,
             "bytes": self.octets,
             "settings": self.plan.settings(),
             "passed-over": vars(self.skipped),
@@ -111,17 +122,15 @@ class Planned:
         facts = json.loads(content)
         if facts["format"] != _FORMAT:
             raise ValueError(f"format {facts['format']}")
-        passed_over = {field.name: facts["passed-over"][field.name] for field in fields(Skipped)}
-        skipped = Skipped(**passed_over)
-        skipped.other_images = Counter(skipped.other_images)
         return cls(
             Plan.of(facts["settings"]),
             facts["id"],
             facts["planned"],
             facts["shards"],
             facts["files"],
+            facts["archives"],
             facts["bytes"],
-            skipped,
+            Skipped.of(facts["passed-over"]),
         )
 
 

@@ -17,11 +17,12 @@ from batch.client.window import Window
 from batch.cluster.folder import Draft, JobFolder
 from batch.cluster.manifest import ShardError, read_shard
 from batch.cluster.marker import Marker, failure_name, marker_name, note_failure, read_marker
+from batch.cluster.opening import Opening
 from batch.cluster.planned import Plan, Planned, open_job
 from batch.cluster.reach import let_go, reach
 from batch.engine import Engine, Listener, Policy
 from batch.files.contents import Contents
-from batch.files.walk import File, cut
+from batch.files.walk import File, Skipped, cut
 from batch.summary import Summary
 from batch.table.output import Form, render
 from exporter.command import UserError
@@ -122,18 +123,30 @@ class _Shard:
     def answer(self, asking: Asking, notify: Notify, listeners: Sequence[Listener]) -> Marker:
         with self.folder.draft() as draft:
             part = _Part(draft, self.planned.plan.form)
-            summary = self._ask(asking, notify, part, listeners)
+            summary, skipped = self._ask(asking, notify, part, listeners)
             name = f"parts/{self.number:05}-{part.sha256[:_DIGEST_LETTERS]}.csv"
             draft.put(name)
         marker = Marker(
-            self.planned.id, self.number, name, part.size, part.sha256, socket.gethostname(), time.time(), summary
+            self.planned.id,
+            self.number,
+            name,
+            part.size,
+            part.sha256,
+            socket.gethostname(),
+            time.time(),
+            summary,
+            skipped,
         )
         return self._mark(marker)
 
-    def _ask(self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener]) -> Summary:
+    def _ask(
+        self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener]
+    ) -> tuple[Summary, Skipped]:
         plan = self.planned.plan
         shard = read_shard(self.folder, self.planned.id, self.number)
         endpoint, offer = reach(plan.target, plan.form, asking, notify)
+        prefix = _prefix(plan)
+        opening = Opening(plan.walk, prefix)
         contents = Contents(as_planned=True)
         engine = Engine(
             endpoint,
@@ -147,19 +160,20 @@ class _Shard:
         )
         started = time.monotonic()
         try:
-            engine.run(part.note(cut(shard.files, plan.batch_size, shard.requests_before), _prefix(plan)), None)
+            requests = cut(opening.open(shard.files), plan.batch_size, shard.requests_before)
+            engine.run(part.note(requests, prefix), None)
         except VersionSwappedError as swap:
             raise ServerError(
                 f"{endpoint.name} has version {swap.newest} of model {plan.target.model} in place of version "
                 f"{plan.target.version}, which the job is planned for: serve that version again"
             ) from None
-        if part.was_there and contents.gone == part.was_there:
+        if part.was_there and contents.gone + opening.gone == part.was_there:
             raise ShardError(
                 f"none of the {part.was_there:,} files of shard {self.number} is on {socket.gethostname()}: have it "
                 f"mount what holds {part.first}"
             )
         engine.summary.seconds = time.monotonic() - started
-        return engine.summary
+        return engine.summary, opening.skipped
 
     def _mark(self, marker: Marker) -> Marker:
         """Put the marker, unless another worker was first; then the marker and the part are that worker's."""

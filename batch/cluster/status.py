@@ -23,7 +23,8 @@ class Status:
         done: with their part of the table whole.
         missing: the others.
         failed: those of the missing whose last attempt failed.
-        images: in all shards.
+        images: in all shards; each archive counts once.
+        archives: among them.
         rows: of the shards that are done.
         errors: of these rows, by text.
         versions: of these rows, by version of the model.
@@ -34,6 +35,7 @@ class Status:
 
     shards: int
     images: int
+    archives: int
     done: int = 0
     missing: int = 0
     failed: int = 0
@@ -58,7 +60,7 @@ def status_of(job: str) -> Status:
     """How far a job is. Raises UserError if there is none, OSError if it cannot be read."""
     folder = JobFolder(job)
     planned = open_job(folder)
-    status = Status(planned.shards, planned.files)
+    status = Status(planned.shards, planned.files, planned.archives)
     # When each of the latest shards ended, how long it took, and its rows.
     latest: list[tuple[float, float, int]] = []
     for number in range(planned.shards):
@@ -94,4 +96,6 @@ def _estimate(status: Status, latest: list[tuple[float, float, int]]) -> None:
     if now - last[0] > max(_AT_REST_S, 3 * last[1]):
         return
     status.rate = sum(rows for _, _, rows in latest) / max(last[0] - began, 1e-3)
-    status.seconds_left = (status.images - status.rows) / max(status.rate, 1e-9)
+    # How many images archives hold is known only of those that are done.
+    left = status.missing * status.rows / status.done if status.archives else status.images - status.rows
+    status.seconds_left = left / max(status.rate, 1e-9)

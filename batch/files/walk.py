@@ -16,8 +16,8 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, Self
 
 from batch.archives.kinds import is_archive, is_countable, is_for_archives, is_for_tables
 from batch.archives.member import ArchiveError
@@ -158,6 +158,21 @@ class Skipped:
     archive_links: int = 0
     members: Counter[str] = field(default_factory=Counter)
     unopened: int = 0
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Self:
+        """What `vars` gave, after it was JSON. Raises KeyError where something is lacking."""
+        found = {one.name: facts[one.name] for one in fields(cls)}
+        return cls(**found | {name: Counter(found[name]) for name in ("other_images", "members")})
+
+    def merge(self, other: "Skipped") -> None:
+        """Add what another walk passed over."""
+        for one in fields(self):
+            mine, others = getattr(self, one.name), getattr(other, one.name)
+            if isinstance(mine, dict):
+                mine.update(others)
+            else:
+                setattr(self, one.name, mine + others)
 
     def note_other_image(self, path: str) -> None:
         """Count a file whose name is not taken, if it is an image by its ending."""

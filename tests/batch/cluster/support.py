@@ -30,7 +30,9 @@ def plan(job: Path, *paths: Path | str, shard_files: int = 20, **options: Any) -
     walk = options.pop("walk", None) or Walk(tuple(map(str, paths)))
     target = Target("digits", "serving_default", options.pop("version", 1))
     return plan_job(
-        JobFolder(str(job)), Plan(walk, target=target, shard_files=shard_files, **usual | options), begin(walk, ())
+        JobFolder(str(job)),
+        Plan(walk, target=target, shard_files=shard_files, **usual | options),
+        begin(walk, (), expands=False),
     )
 
 

@@ -209,7 +209,7 @@ def test_a_failed_attempt_is_noted_until_one_succeeds(
 def test_a_server_with_another_version(tmp_path: Path, planned: Planned, scripted: ScriptedServer) -> None:
     """All rows come from the version of the plan: a server with another one gets no answer into the table."""
     scripted.version = 2
-    with pytest.raises(ServerError, match="version 2 of model digits in place of version 1"):
+    with pytest.raises(UserError, match="planned for version 1 of model digits: serve that"):
         run_shard(str(tmp_path / "job"), 0, asking(scripted.address))
     assert list(missing(str(tmp_path / "job"))) == [0, 1]
 
