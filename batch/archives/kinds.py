@@ -1,5 +1,6 @@
 """Which files are archives: by the ending of their names, for paths and patterns alike."""
 
+import os
 import re
 
 TAR, ZIP, PARQUET, ARROW = "tar", "zip", "Parquet", "Arrow"
@@ -23,6 +24,16 @@ _IN_PATTERN = re.compile(r"\.(tar|tgz|zip|parquet|arrows?|feather|ipc)\b", re.IG
 def is_archive(path: str) -> bool:
     """Whether a file of this name is opened for what is in it."""
     return path[-8:].lower().endswith(_ENDINGS)
+
+
+def archive_of(path: str) -> str:
+    """The archive that a path in the table leads into; empty if it leads into none."""
+    at = path.find("/", 1)
+    while at >= 0:
+        if is_archive(path[:at]) and os.path.isfile(path[:at]):  # noqa: PTH113 - a path that is no UTF-8 stays as it is
+            return path[:at]
+        at = path.find("/", at + 1)
+    return ""
 
 
 def kind_of(path: str) -> str:
