@@ -166,7 +166,9 @@ class Start(threading.Thread):
         alone = RunAlone(settings.grpc_max_threads, metrics.ran if metrics else lambda *_: None)
         if not settings.batching:
             return alone
-        return BatchScheduler(settings.batching, alone, metrics.batched if metrics else lambda *_: None)
+        if not metrics:
+            return BatchScheduler(settings.batching, alone, lambda *_: None, lambda *_: None)
+        return BatchScheduler(settings.batching, alone, metrics.batched, metrics.waited)
 
     def _make_rest(self, models: "Models", run: "Run", observers: Observers) -> "RestServer":
         from serving.rest.handler import Handler  # noqa: PLC0415 - imports TensorFlow
@@ -191,7 +193,7 @@ class Start(threading.Thread):
 
         path, seconds = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
         if path and seconds:
-            self._config_watch = ConfigWatch(path, models, self._configs, poll_wait_seconds=seconds)
+            self._config_watch = ConfigWatch(path, models, poll_wait_seconds=seconds)
             self._config_watch.start()
 
     def _log_available(self, name: str, servable: "Servable") -> None:

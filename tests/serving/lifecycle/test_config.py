@@ -199,6 +199,18 @@ def test_the_file_is_polled(toys: Path, tmp_path: Path, configured: StartConfigu
     assert ask(server) == 2
 
 
+def test_the_file_goes_before_reloads(toys: Path, configured: StartConfigured) -> None:
+    """What HandleReloadConfigRequest sets lasts until the next poll of the file, which then serves again."""
+    server = configured(model_list(model_entry("toy", toys)), "--model_config_file_poll_wait_seconds=2")
+    server.wait_for("toy version 3 AVAILABLE")
+    policy = "model_version_policy { specific { versions: 1 } }"
+    assert server.reload(model_list(model_entry("toy", toys, policy), model_entry("other", toys))) == (0, "")
+    assert (ask(server), ask(server, "other")) == (1, 3)
+    server.wait_for("configured from")
+    assert ask(server) == 3
+    assert refusal(server, "other")[0] == "NOT_FOUND"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

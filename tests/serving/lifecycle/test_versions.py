@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving.lifecycle.versions import find_versions, fingerprint
+from tests.serving.conftest import model_entry, model_list
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Publish, Server, Start
@@ -130,6 +131,22 @@ def test_broken_version_is_reported_and_mended(
     assert ask(server) == 2
     attempts = len([line for line in server.log if "version 2 loading" in line])
     assert attempts <= 5, "tried again only when files had changed"
+
+
+def test_broken_version_keeps_no_later_one_out(
+    saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start"
+) -> None:
+    """A version that waits for its next try holds nothing up, though one version is loaded at a time."""
+    publish(saved_model, tmp_path / "base", 1)
+    config = tmp_path / "models.config"
+    config.write_text(model_list(model_entry("toy", tmp_path / "base", "model_version_policy { all {} }")))
+    server = start(tmp_path / "base", f"--model_config_file={config}", "--num_load_threads=0")
+    (tmp_path / "base" / "6").mkdir()
+    server.wait_for("version 6 failed to load")
+    publish(saved_model, tmp_path / "base", 7)
+    server.wait_for("version 7 AVAILABLE", seconds=30.0)  # the next try of version 6 is a minute away
+    assert [state for state, _ in server.states().values()] == ["AVAILABLE", "END", "AVAILABLE"]
+    assert ask(server) == 7
 
 
 def test_versions_come_and_go(saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start") -> None:

@@ -141,13 +141,14 @@ def test_versions_and_labels(ask: Ask) -> None:
 
 
 def test_status(ask: Ask) -> None:
-    """GET of a model tells the state of its versions, of one that is named just that."""
+    """GET of a model tells the state of its versions, of one that is named by number just that."""
     status, answer = ask("/toy")
     assert status == 200
     entry = {"version": "5", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     assert sorted(answer["model_version_status"], key=lambda each: each["version"])[1] == entry
     assert ask("/toy/versions/5") == (200, {"model_version_status": [entry]})
-    assert ask("/toy/labels/stable")[1]["model_version_status"][0]["version"] == "3"
+    for label in ("stable", "none"):  # as in TensorFlow Serving, labels choose no version here
+        assert ask(f"/toy/labels/{label}") == (status, answer)
     assert ask("/nobody") == (404, {"error": "Could not find any versions of model nobody"})
 
 
