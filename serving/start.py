@@ -180,6 +180,7 @@ class Start(threading.Thread):
                 timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
                 threads=settings.rest_api_num_threads,
                 most_waiting=_WAITING_REQUESTS,
+                enable_cors_support=settings.rest_api_enable_cors_support,
                 max_request_bytes=settings.max_request_bytes,
                 metrics_path=settings.metrics_path,
                 metrics_text=self._metrics.text if self._metrics else lambda: b"",

@@ -1,7 +1,6 @@
 """The body of a REST Predict request becomes a PredictRequest, as in TensorFlow Serving's util/json_tensor.cc."""
 
 import base64
-import binascii
 import json
 import math
 from typing import Any
@@ -15,6 +14,8 @@ from serving.status import StatusError, invalid_argument
 
 Json = Any  # what json.loads gives
 _ROW, _COLUMNAR = "instances", "inputs"
+_WHITESPACE = b" \t\n\v\f\r"
+_PADDING = b"=."
 _FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 
 
@@ -162,7 +163,10 @@ def _check(value: Json, dtype: int) -> None:
 
 def _bytes(value: Json) -> bytes:
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise invalid_argument("JSON Parse error: The surrogate pair in string is invalid.") from None
     if not isinstance(value, dict):
         raise _type_error(value, types_pb2.DT_STRING)
     if not _is_base64(value):
@@ -170,11 +174,23 @@ def _bytes(value: Json) -> bytes:
             f'JSON Value: {_short(value)} not formatted correctly for base64 data, expecting {{"b64": "..."}}'
         )
     try:
-        # Both alphabets, with or without padding, as absl's decoder.
-        text = value["b64"].translate(str.maketrans("-_", "+/")).rstrip("=")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(value["b64"])
+    except ValueError:
         raise invalid_argument("Unable to base64 decode") from None
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode as absl::Base64Unescape does (absl/strings/escaping.cc).
+
+    It takes the standard alphabet alone, passes over whitespace wherever it stands, as in the lines that MIME and Ruby
+    write, and wants all padding or none; a dot may stand for an equals sign. Raises ValueError for anything else.
+    """
+    dense = text.encode().translate(None, _WHITESPACE)
+    data = dense.rstrip(_PADDING)
+    missing = -len(data) % 4
+    if len(dense) - len(data) not in (0, missing):
+        raise ValueError("the padding is neither left out nor complete")
+    return base64.b64decode(data + b"=" * missing, validate=True)
 
 
 def _type_error(value: Json, dtype: int) -> StatusError:

@@ -12,11 +12,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.lifecycle.versions import find_versions, fingerprint
+from serving.lifecycle.versions import find_versions, fingerprint, local_folder
 from tests.serving.conftest import model_entry, model_list
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, Server, Start
+    from tests.serving.conftest import Publish, RunServe, Server, Start
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -237,6 +237,33 @@ def test_which_folders_are_versions(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "44").write_text("a file")
     assert find_versions(tmp_path) == {1: tmp_path / "1", 123: tmp_path / "00000123"}
+
+
+@pytest.mark.parametrize(
+    ("base_path", "folder"),
+    [
+        ("/models/digits", "/models/digits"),
+        ("models", "models"),
+        ("file:///models/digits", "/models/digits"),
+        ("file://host/models", "/models"),
+        ("/odd/name:with//slashes", "/odd/name:with//slashes"),
+    ],
+)
+def test_base_paths(base_path: str, folder: str) -> None:
+    """A base path is a path, or a URI of a file."""
+    assert local_folder(base_path) == Path(folder)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3", "hdfs", "https", "ram"])
+def test_other_file_systems_are_refused_by_name(scheme: str, run_serve: "RunServe") -> None:
+    """A base path on a file system that this server cannot read is refused in one line that names it."""
+    with pytest.raises(ValueError, match=f"File system scheme '{scheme}' not implemented"):
+        local_folder(f"{scheme}://bucket/models")
+    if scheme == "gs":
+        result = run_serve(f"--model_base_path={scheme}://bucket/models")
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("digits-serve: --model_base_path: File system scheme 'gs' not implemented")
 
 
 def test_fingerprint_sees_every_change(tmp_path: Path) -> None:

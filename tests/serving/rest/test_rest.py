@@ -132,6 +132,16 @@ def test_bytes(ask: Ask) -> None:
     assert answer["predictions"][0]["length"] == len(raw)
 
 
+def test_base64_as_it_is_written_elsewhere(ask: Ask) -> None:
+    """Lines as MIME and Ruby break them, blanks, and padding that is left out are taken."""
+    raw = bytes(range(256))
+    lines = base64.encodebytes(raw).decode()
+    assert lines.count("\n") > 3
+    for text in (lines, lines.replace("\n", "\r\n"), f" {lines}\t", lines.replace("=", " ="), lines.replace("=", "")):
+        rows = {"signature_name": "echo", "instances": [{"b64": text}]}
+        assert ask("/toy:predict", rows) == (200, {"predictions": [{"b64": base64.b64encode(raw).decode()}]})
+
+
 def test_versions_and_labels(ask: Ask) -> None:
     """A version may be named by number or label, and the path's case does not matter."""
     body = {"instances": ["four"]}
@@ -181,6 +191,10 @@ def test_metadata(ask: Ask) -> None:
         ({"signature_name": "none", "instances": [1]}, 'Serving signature name: "none" not found in signature def'),
         ({"signature_name": "add", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
         ({"signature_name": "echo", "instances": [{"b64": "!"}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "-_-_"}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "QUI= ="}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "QUJDQ"}]}, "Unable to base64 decode"),
+        (rb'{"signature_name": "echo", "instances": ["\ud800"]}', "The surrogate pair in string is invalid"),
     ],
     ids=str,
 )
