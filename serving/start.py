@@ -86,7 +86,7 @@ class Start(threading.Thread):
         from serving.observability.metrics import Metrics  # noqa: PLC0415 - the same
 
         settings = self._settings
-        _set_parallelism(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
+        _set_up_tensorflow(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
         if settings.metrics_path:
             self._metrics = Metrics()
         self._models = models = Models(
@@ -209,9 +209,10 @@ class Start(threading.Thread):
         self._stop_requests.request(FAILED)
 
 
-def _set_parallelism(intra_op: int, inter_op: int) -> None:
-    """Let TensorFlow compute with so many threads; 0: as many as it likes."""
+def _set_up_tensorflow(intra_op: int, inter_op: int) -> None:
+    """Let TensorFlow compute with so many threads, 0: as many as it likes, and say nothing of what is well."""
     import tensorflow as tf  # noqa: PLC0415 - takes seconds
 
+    tf.get_logger().setLevel("ERROR")  # it warns those who train, and of functions that TensorFlow 1 had
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from serving.predict.inputs import Input
 from serving.predict.servable import Servable, Signature
-from serving.predict.tensors import can_be_sent
+from serving.predict.tensors import can_be_sent, to_array
 from serving.status import StatusError, from_exception
 
 
@@ -123,6 +123,4 @@ def to_values(tensor: tf.Tensor) -> Values:
     """Take an eager tensor's values. Raises StatusError UNIMPLEMENTED for dtypes that cannot be sent."""
     if not can_be_sent(tensor.dtype):
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"outputs of type {tensor.dtype.name} cannot be sent")
-    array = tensor.numpy()
-    # A scalar string's is plain bytes, which NumPy would cut at its trailing zeros.
-    return Values(tensor.dtype, np.array(array, dtype=object) if isinstance(array, bytes) else np.asarray(array))
+    return Values(tensor.dtype, to_array(tensor))

@@ -39,6 +39,13 @@ def can_be_sent(dtype: tf.DType) -> bool:
     return dtype in _FIXED_WIDTH or dtype in _HALVES or dtype in _FIELDS
 
 
+def to_array(tensor: tf.Tensor) -> np.ndarray:
+    """Take an eager tensor's values; of dtype object, holding bytes, for strings."""
+    array = tensor.numpy()
+    # A scalar string's is plain bytes, which NumPy would cut at its trailing zeros.
+    return np.array(array, dtype=object) if isinstance(array, bytes) else np.asarray(array)
+
+
 def to_proto(array: np.ndarray, dtype: tf.DType, proto: tensor_pb2.TensorProto) -> None:
     """Write an array into an empty proto, in the `*_val` field of its dtype, as Tensor::AsProtoField does.
 
