@@ -82,9 +82,9 @@ class Metrics:
         self._requests.labels(model, call.status.name).inc()
         self._latency.labels(model, call.method, call.entrypoint).observe(call.seconds * 1e6)
 
-    def ran(self, model: str, seconds: float) -> None:
+    def ran(self, model: str, api: str, seconds: float) -> None:
         """Note an execution of a signature."""
-        self._runtime.labels(model, "Predict", "TF2").observe(seconds * 1e6)
+        self._runtime.labels(model, api, "TF2").observe(seconds * 1e6)
 
     def warmed_up(self, model: str, status: str, seconds: float) -> None:
         """Note a replay of warm-up requests."""
@@ -94,9 +94,9 @@ class Metrics:
         """Note that a request, or a part of one, has got its turn to be computed in a batch."""
         self._wait.labels(model).observe(seconds * 1e6)
 
-    def batched(self, model: str, elements: int, padded: int, seconds: float) -> None:
+    def batched(self, model: str, api: str, elements: int, padded: int, seconds: float) -> None:
         """Note a batch that ran at once."""
-        self.ran(model, seconds)
+        self.ran(model, api, seconds)
         self._batch.labels(model).observe(elements)
         self._padding.labels(model).observe(padded - elements)
 

@@ -26,6 +26,8 @@ class Work:
     """By alias, in ascending order."""
     wanted: list[str]
     """Aliases of the outputs that are asked for."""
+    api: str = "Predict"
+    """Name of the RPC, for metrics."""
 
     @property
     def signature(self) -> Signature:
@@ -70,8 +72,8 @@ Tasks finish with a model's own error under its code, UNIMPLEMENTED for outputs 
 class RunAlone:
     """Runs each request by itself, so many at a time; a Run."""
 
-    def __init__(self, threads: int, on_ran: Callable[[str, float], None]) -> None:
-        """`on_ran` is told the model and the seconds of each execution."""
+    def __init__(self, threads: int, on_ran: Callable[[str, str, float], None]) -> None:
+        """`on_ran` is told the model, the API and the seconds of each execution."""
         self._pool = ThreadPoolExecutor(threads, "predict")
         self._on_ran = on_ran
 
@@ -90,7 +92,7 @@ class RunAlone:
         except StatusError as error:
             task.finish(error)
         finally:
-            self._on_ran(task.work.servable.model, monotonic() - begin)
+            self._on_ran(task.work.servable.model, task.work.api, monotonic() - begin)
 
 
 def run_alone(work: Work) -> Outputs:

@@ -14,8 +14,8 @@ from serving.predict.batching.parts import Part, Split
 from serving.predict.execute import Run, Task
 from serving.status import StatusError, from_exception, invalid_argument
 
-OnBatch = Callable[[str, int, int, float], None]
-"""Told model, elements, padded size and seconds of each batch that ran at once."""
+OnBatch = Callable[[str, str, int, int, float], None]
+"""Told model, API, elements, padded size and seconds of each batch that ran at once."""
 OnTaken = Callable[[str, float], None]
 """Told of each request, or part of one, when its batch is taken: the model, and the seconds that it waited."""
 # A small batch beside another of its kind costs a processor nearly as much as a large one, which it becomes if it waits
@@ -130,8 +130,8 @@ class BatchScheduler:
             if result is not None:
                 task.finish(result)
         if ran:
-            model, size = parts[0].work.servable.model, sum(part.size for part in parts)
-            self._on_batch(model, size, ran, time.monotonic() - begin)
+            work, size = parts[0].work, sum(part.size for part in parts)
+            self._on_batch(work.servable.model, work.api, size, ran, time.monotonic() - begin)
 
     def _next_batch(self) -> tuple[Hashable, _Batch] | None:
         """Take the next batch that may run; the kinds take turns."""

@@ -211,7 +211,7 @@ def test_bad_bodies(ask: Ask, body: object, text: str) -> None:
         ("POST", "/nobody:predict", 404, "Servable not found for request: Latest(nobody)"),
         ("POST", "/toy/versions/9:predict", 404, "Servable not found for request: Specific(toy, 9)"),
         ("POST", "/toy/labels/none:predict", 400, "Unrecognized servable version label: none"),
-        ("POST", "/toy:regress", 501, "regress is not implemented"),
+        ("POST", "/toy:regress", 400, "key 'examples' is expected and was not found"),
         ("POST", "/toy:guess", 400, "Malformed request: POST /v1/models/toy:guess"),
         ("GET", "/toy:predict", 400, "Malformed request: GET /v1/models/toy:predict"),
         ("GET", "", 400, "Malformed request: GET /v1/models"),
