@@ -10,9 +10,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.predict.session import load_session, run_by
+from serving.predict.session import load_session, run_by, with_real_dtypes
 
-_Run = Callable[..., dict[str, tf.Tensor]]
 # The graph that TensorFlow Serving takes out of a SavedModel.
 _SERVE_TAGS = ["serve"]
 
@@ -32,7 +31,7 @@ class Signature:
     """One entry point: what it takes and gives, by alias, and the function behind it."""
 
     definition: meta_graph_pb2.SignatureDef
-    run: _Run
+    run: Callable[..., dict[str, tf.Tensor]]
     """Called with one eager tensor per input alias; returns one per output alias."""
     checks_shapes: bool
     """Whether inputs must have the shapes of the definition.
@@ -84,28 +83,33 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
     """
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
     graph = loader_impl.SavedModelLoader(str(folder)).get_meta_graph_def_from_tags(_SERVE_TAGS)
-    of_functions = graph.HasField("object_graph_def")
-    root, runs = _load_functions(folder) if of_functions else _load_old(folder, graph)
-    signatures = {name: Signature(graph.signature_def[name], run, of_functions) for name, run in runs.items()}
+    load = _load_functions if graph.HasField("object_graph_def") else _load_old
+    root, signatures = load(folder, graph)
     definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
     return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
 
 
-def _load_functions(folder: Path) -> tuple[object, dict[str, _Run]]:
+def _load_functions(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
     root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
-    return root, dict(root.signatures)
+    of_functions = graph.HasField("object_graph_def")
+    return root, {
+        name: Signature(graph.signature_def[name], run, of_functions) for name, run in root.signatures.items()
+    }
 
 
-def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, _Run]]:
+def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
     """Load a graph that TensorFlow 1 wrote: as functions, which are faster, or where they cannot be made, in a Session.
 
     They cannot be made of reference variables, nor of shapes that only a graph of that time leaves open.
     """
     try:
-        return _load_functions(folder)
+        return _load_functions(folder, graph)
     except Exception:  # noqa: BLE001 - what really is wrong with the folder, the Session will say as well
         session = load_session(folder, _SERVE_TAGS)
-        return session, {name: run_by(session, definition) for name, definition in graph.signature_def.items()}
+        return session, {
+            name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
+            for name, definition in graph.signature_def.items()
+        }
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 v1 = tf.compat.v1
@@ -55,11 +56,13 @@ def write_affine(folder: Path, offset: float) -> Path:
 
 
 def write_affine_of_2017(folder: Path, offset: float) -> Path:
-    """Write the same as TensorFlow 1.0 did: the shape of what is fed says nothing, as graphs of that time may."""
+    """Write the same as TensorFlow 1.0 did: the shape of what is fed says nothing, its dtype in signatures is wrong."""
     path = write_affine(folder, offset) / "saved_model.pb"
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     (graph,) = model.meta_graphs
     graph.graph_def.versions.producer = 21
+    for name in ("regress", "classify"):  # which nobody looked at
+        graph.signature_def[name].inputs["inputs"].dtype = types_pb2.DT_FLOAT
     for node in graph.graph_def.node:
         if node.op == "Placeholder":
             node.attr["shape"].shape.Clear()
