@@ -320,9 +320,9 @@ def test_wrong_metadata_field(server: "Server", fields: list[str], text: str) ->
 
 
 def test_other_methods_are_unimplemented(server: "Server") -> None:
-    """SessionRun, of a service that TensorFlow Serving's binary has not either, is UNIMPLEMENTED, without a traceback."""
+    """SessionRun, whose service neither server has, is UNIMPLEMENTED, and leaves no traceback in the log."""
     with pytest.raises(grpc.RpcError) as caught:
-        server.channel.unary_unary("/tensorflow.serving.SessionService/SessionRun")(b"", timeout=10)
+        server.channel.unary_unary("/tensorflow.serving.SessionService/SessionRun", bytes, bytes)(b"", timeout=10)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert not [line for line in server.log if not line.startswith("digits-serve: ")]
 
