@@ -11,6 +11,7 @@ from exporter.command import UserError, VersionOption, require_extra, run
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
 from serving.command import flags
 from serving.command.inert_flags import drop_inert_flags
+from serving.lifecycle.versions import local_folder
 
 _SHIPPED_MODEL = Path(__file__).parent / "models" / MODEL_NAME
 # Each REST request that waits for its batch holds a thread.
@@ -34,13 +35,14 @@ def digits_serve(
     rest_api_port: flags.RestApiPort = 0,
     rest_api_timeout_in_ms: flags.RestApiTimeoutInMs = 30_000,
     rest_api_num_threads: flags.RestApiNumThreads = None,
+    rest_api_enable_cors_support: flags.RestApiEnableCorsSupport = False,
     monitoring_config_file: flags.MonitoringConfigFile = None,
     access_log: flags.AccessLogFile = None,
     tensorflow_session_parallelism: flags.TensorflowSessionParallelism = 0,
     tensorflow_intra_op_parallelism: flags.TensorflowIntraOpParallelism = 0,
     tensorflow_inter_op_parallelism: flags.TensorflowInterOpParallelism = 0,
     model_name: flags.ModelName = MODEL_NAME,
-    model_base_path: flags.ModelBasePath = _SHIPPED_MODEL,
+    model_base_path: flags.ModelBasePath = str(_SHIPPED_MODEL),
     model_config_file: flags.ModelConfigFile = None,
     model_config_file_poll_wait_seconds: flags.ModelConfigFilePollWaitSeconds = 0,
     allow_version_labels_for_unavailable_models: flags.AllowVersionLabelsForUnavailableModels = False,
@@ -71,8 +73,12 @@ def digits_serve(
             raise UserError(f"--{name}: nan is no number of seconds")
     if not model_name:
         raise UserError("--model_name is empty; give the name under which clients ask for the model")
-    if model_base_path == _SHIPPED_MODEL and not model_config_file and not model_base_path.exists():
-        raise UserError(f"the shipped model is not at {model_base_path}; reinstall digits or give a --model_base_path")
+    try:
+        base_path = local_folder(model_base_path)
+    except ValueError as error:
+        raise UserError(f"--model_base_path: {error}") from None
+    if base_path == _SHIPPED_MODEL and not model_config_file and not base_path.exists():
+        raise UserError(f"the shipped model is not at {base_path}; reinstall digits or give a --model_base_path")
 
     if batching_parameters_file and not enable_batching:
         raise UserError("--batching_parameters_file is for --enable_batching; give both or neither")
@@ -103,12 +109,13 @@ def digits_serve(
             rest_api_port=rest_api_port,
             rest_api_timeout_in_ms=rest_api_timeout_in_ms,
             rest_api_num_threads=rest_api_num_threads or (_BATCHING_THREADS if enable_batching else threads),
+            rest_api_enable_cors_support=rest_api_enable_cors_support,
             metrics_path=read_monitoring_config(monitoring_config_file),
             access_log=access_log,
             tensorflow_intra_op_parallelism=tensorflow_intra_op_parallelism or tensorflow_session_parallelism,
             tensorflow_inter_op_parallelism=tensorflow_inter_op_parallelism or tensorflow_session_parallelism,
             model_name=model_name,
-            model_base_path=model_base_path,
+            model_base_path=base_path,
             model_config_file=model_config_file,
             model_config_file_poll_wait_seconds=model_config_file_poll_wait_seconds,
             allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,

@@ -86,7 +86,7 @@ class Start(threading.Thread):
         from serving.observability.metrics import Metrics  # noqa: PLC0415 - the same
 
         settings = self._settings
-        _set_parallelism(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
+        _set_up_tensorflow(settings.tensorflow_intra_op_parallelism, settings.tensorflow_inter_op_parallelism)
         if settings.metrics_path:
             self._metrics = Metrics()
         self._models = models = Models(
@@ -166,7 +166,9 @@ class Start(threading.Thread):
         alone = RunAlone(settings.grpc_max_threads, metrics.ran if metrics else lambda *_: None)
         if not settings.batching:
             return alone
-        return BatchScheduler(settings.batching, alone, metrics.batched if metrics else lambda *_: None)
+        if not metrics:
+            return BatchScheduler(settings.batching, alone, lambda *_: None, lambda *_: None)
+        return BatchScheduler(settings.batching, alone, metrics.batched, metrics.waited)
 
     def _make_rest(self, models: "Models", run: "Run", observers: Observers) -> "RestServer":
         from serving.rest.handler import Handler  # noqa: PLC0415 - imports TensorFlow
@@ -178,6 +180,7 @@ class Start(threading.Thread):
                 timeout_seconds=settings.rest_api_timeout_in_ms / 1000,
                 threads=settings.rest_api_num_threads,
                 most_waiting=_WAITING_REQUESTS,
+                enable_cors_support=settings.rest_api_enable_cors_support,
                 max_request_bytes=settings.max_request_bytes,
                 metrics_path=settings.metrics_path,
                 metrics_text=self._metrics.text if self._metrics else lambda: b"",
@@ -191,7 +194,7 @@ class Start(threading.Thread):
 
         path, seconds = self._settings.model_config_file, self._settings.model_config_file_poll_wait_seconds
         if path and seconds:
-            self._config_watch = ConfigWatch(path, models, self._configs, poll_wait_seconds=seconds)
+            self._config_watch = ConfigWatch(path, models, poll_wait_seconds=seconds)
             self._config_watch.start()
 
     def _log_available(self, name: str, servable: "Servable") -> None:
@@ -206,9 +209,10 @@ class Start(threading.Thread):
         self._stop_requests.request(FAILED)
 
 
-def _set_parallelism(intra_op: int, inter_op: int) -> None:
-    """Let TensorFlow compute with so many threads; 0: as many as it likes."""
+def _set_up_tensorflow(intra_op: int, inter_op: int) -> None:
+    """Let TensorFlow compute with so many threads, 0: as many as it likes, and say nothing of what is well."""
     import tensorflow as tf  # noqa: PLC0415 - takes seconds
 
+    tf.get_logger().setLevel("ERROR")  # it warns those who train, and of functions that TensorFlow 1 had
     tf.config.threading.set_intra_op_parallelism_threads(intra_op)
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)

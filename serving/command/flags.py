@@ -56,6 +56,10 @@ RestApiNumThreads = Annotated[
         show_default="4 x CPUs; 256 with batching",
     ),
 ]
+RestApiEnableCorsSupport = Annotated[
+    bool,
+    _boolean("--rest_api_enable_cors_support", "Let web pages of any origin call the REST API: send CORS headers."),
+]
 MonitoringConfigFile = Annotated[
     Path | None,
     typer.Option(
@@ -88,9 +92,11 @@ TensorflowInterOpParallelism = Annotated[
 ]
 ModelName = Annotated[str, typer.Option("--model_name", help="Name by which clients ask for the model.")]
 ModelBasePath = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--model_base_path", help="Folder that holds the numbered version folders.", show_default="the shipped model"
+        "--model_base_path",
+        help="Folder that holds the numbered version folders: a path or a file:// URI.",
+        show_default="the shipped model",
     ),
 ]
 ModelConfigFile = Annotated[

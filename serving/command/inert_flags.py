@@ -16,7 +16,6 @@ _INERT = {
     "--platform_config_file": ("",),
     "--prefer_tflite_model": _OFF,
     "--remove_unused_fields_from_bundle_metagraph": _EITHER,  # they are not kept in memory
-    "--rest_api_enable_cors_support": _OFF,
     "--saved_model_tags": ("serve",),
     "--skip_initialize_tpu": _EITHER,  # there is none
     "--thread_pool_factory_config_file": ("",),

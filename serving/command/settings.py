@@ -24,6 +24,7 @@ class Settings:
     """0: no REST."""
     rest_api_timeout_in_ms: int
     rest_api_num_threads: int
+    rest_api_enable_cors_support: bool
     metrics_path: str | None
     """Of --monitoring_config_file; None where metrics are not enabled."""
     access_log: Path | None

@@ -1,4 +1,4 @@
-"""PredictionService and ModelService: which model a call means, and what each method answers.
+"""PredictionService and ModelService: their methods, and what all calls have in common.
 
 Methods that are not here are answered UNIMPLEMENTED by gRPC itself.
 """
@@ -10,18 +10,21 @@ from typing import Any
 
 import grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_management_pb2,
     predict_pb2,
+    regression_pb2,
 )
 
-from serving.lifecycle.describe import check_model_spec, get_model_metadata, get_model_status, handle_reload_config
+from serving.grpc_api.prediction import Prediction
+from serving.lifecycle.describe import get_model_status, handle_reload_config
 from serving.lifecycle.models import Models
 from serving.observability.observe import Call, Observers, UnderWay
 from serving.predict.answers import Answers
 from serving.predict.execute import Run
-from serving.predict.predict import read_request
 from serving.status import StatusError, shortened
 
 _LONGEST_DEADLINE_SECONDS = 1e6
@@ -38,22 +41,10 @@ def add_services(
 ) -> None:
     """Register tensorflow.serving.PredictionService and ModelService, answering for `models`, with a server.
 
-    Predict requests are run by `run`, whose `answers` come to the server's event loop; `observers` are told of each
+    Requests are run by `run`, whose `answers` come to the server's event loop; `observers` are told of each
     call, and `under_way` counts them.
     """
-
-    async def predict(request: Any, _: Context, call: Call) -> bytes:  # noqa: ANN401 - generated classes have no types
-        check_model_spec(request)
-        with models.servable(request.model_spec) as servable:
-            work = read_request(servable, request)
-            response = await answers.of(run, work)
-        call.version, call.signature = servable.version, work.name
-        return response
-
-    async def metadata(request: Any, _: Context, call: Call) -> Any:  # noqa: ANN401 - the same
-        response = get_model_metadata(models, request)
-        call.version = response.model_spec.version.value
-        return response
+    prediction = Prediction(models, run, answers)
 
     async def status(request: Any, _: Context, call: Call) -> Any:  # noqa: ANN401, ARG001 - the same
         return get_model_status(models, request)
@@ -65,8 +56,11 @@ def add_services(
 
     methods: dict[str, dict[str, tuple[Any, Respond]]] = {
         "PredictionService": {
-            "Predict": (predict_pb2.PredictRequest, predict),
-            "GetModelMetadata": (get_model_metadata_pb2.GetModelMetadataRequest, metadata),
+            "Predict": (predict_pb2.PredictRequest, prediction.predict),
+            "Classify": (classification_pb2.ClassificationRequest, prediction.classify),
+            "Regress": (regression_pb2.RegressionRequest, prediction.regress),
+            "MultiInference": (inference_pb2.MultiInferenceRequest, prediction.multi_inference),
+            "GetModelMetadata": (get_model_metadata_pb2.GetModelMetadataRequest, prediction.metadata),
         },
         "ModelService": {
             "GetModelStatus": (get_model_status_pb2.GetModelStatusRequest, status),

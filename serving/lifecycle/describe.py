@@ -35,12 +35,15 @@ def get_model_metadata(
 def get_model_status(
     models: Models, request: get_model_status_pb2.GetModelStatusRequest
 ) -> get_model_status_pb2.GetModelStatusResponse:
-    """Tell the state of one version or of all, as in model_servers/get_model_status_impl.cc."""
+    """Tell the state of one version or of all, as in model_servers/get_model_status_impl.cc.
+
+    As there, only a number names one version: a label is not looked at.
+    """
     check_model_spec(request)
     spec = request.model_spec
     states = models.states(spec.name)
-    version = models.version(spec)
-    if version is not None:
+    if spec.HasField("version"):
+        version = int(spec.version.value)
         if version not in states:
             raise StatusError(grpc.StatusCode.NOT_FOUND, f"Could not find version {version} of model {spec.name}")
         states = {version: states[version]}

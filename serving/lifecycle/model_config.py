@@ -9,6 +9,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from exporter.command import UserError
 from serving.config_file import read_config_file
+from serving.lifecycle.versions import local_folder
 from serving.status import StatusError, invalid_argument
 
 _PLATFORM = "tensorflow"
@@ -77,13 +78,18 @@ def _one_model(entry: model_server_config_pb2.ModelConfig) -> ModelConfig:
     _check_platform(entry)
     if entry.HasField("logging_config"):
         raise invalid_argument(f"Model {entry.name} has a logging_config, which this server does not honour")
-    path = entry.base_path.removeprefix("file://")
-    if not Path(path).is_absolute():
+    try:
+        path = local_folder(entry.base_path)
+    except ValueError as error:
+        raise invalid_argument(
+            f"Could not find base path {entry.base_path} for servable {entry.name} with error {error}"
+        ) from None
+    if not path.is_absolute():
         raise invalid_argument(
             f"Expected model {entry.name} to have an absolute path or URI; got base_path()={entry.base_path}"
         )
     labels = dict(sorted(entry.version_labels.items()))
-    return ModelConfig(entry.name, Path(path), _policy(entry), labels)
+    return ModelConfig(entry.name, path, _policy(entry), labels)
 
 
 def _check_platform(entry: model_server_config_pb2.ModelConfig) -> None:

@@ -62,6 +62,10 @@ class Models:
         self._options.on_changed()
         return new
 
+    def are_configured(self, configs: Sequence[ModelConfig]) -> bool:
+        """Whether `configs` is what the last `configure` was given."""
+        return {config.name: config for config in configs} == self._configs
+
     def reload(self, configs: Sequence[ModelConfig], seconds: float | None = None) -> None:
         """Change the configuration and wait, at most so many seconds, until it is in force.
 

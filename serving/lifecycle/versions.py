@@ -1,15 +1,34 @@
 """Versions of a model as they lie on disk: which folders count, and whether one has changed."""
 
 import os
+import re
 from pathlib import Path
 
 from exporter.command import UserError
 
 _LARGEST_VERSION = 2**63 - 1
+# As tsl/platform/path.cc of TensorFlow takes URIs apart.
+_URI = re.compile(r"([a-zA-Z][0-9a-zA-Z.]*)://([^/]*)(.*)", re.DOTALL)
 _SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 """Relative path, size in bytes and modification time in nanoseconds of every file of a version."""
+
+
+def local_folder(base_path: str) -> Path:
+    """Return the folder that a base path names: as a path, or as a `file://` URI, whose host means nothing.
+
+    Raises ValueError for a URI of another scheme.
+    """
+    uri = _URI.fullmatch(base_path)
+    if uri is None:
+        return Path(base_path)
+    if uri[1] != "file":
+        raise ValueError(
+            f"File system scheme '{uri[1]}' not implemented (file: '{base_path}'); this server reads local folders: "
+            "give a path or a file:// URI"
+        )
+    return Path(uri[3])
 
 
 def find_versions(base_path: Path) -> dict[int, Path]:

@@ -12,6 +12,7 @@ from serving.observability.observe import Call
 
 _PREFIX = ":tensorflow:serving:"
 _MICROSECONDS = tuple(10 * 1.8**n for n in range(33))  # as the original's, from 10 us on
+_WAITS = tuple(100 * 1.2**n for n in range(52))  # the same, from 100 us to about a second
 _SIZES = tuple(2.0**n for n in range(14))
 _State = get_model_status_pb2.ModelVersionStatus.State
 
@@ -61,6 +62,13 @@ class Metrics:
         self._padding = _histogram(
             registry, "batching_session:padding_size", "Elements added to a batch.", "model_name", buckets=_SIZES
         )
+        self._wait = _histogram(
+            registry,
+            "batching_session:queuing_latency",
+            "Microseconds in the queue for a batch.",
+            "model_name",
+            buckets=_WAITS,
+        )
 
     def watch(self, models: Models) -> None:
         """Report the state of every version of these models, too."""
@@ -74,17 +82,21 @@ class Metrics:
         self._requests.labels(model, call.status.name).inc()
         self._latency.labels(model, call.method, call.entrypoint).observe(call.seconds * 1e6)
 
-    def ran(self, model: str, seconds: float) -> None:
+    def ran(self, model: str, api: str, seconds: float) -> None:
         """Note an execution of a signature."""
-        self._runtime.labels(model, "Predict", "TF2").observe(seconds * 1e6)
+        self._runtime.labels(model, api, "TF2").observe(seconds * 1e6)
 
     def warmed_up(self, model: str, status: str, seconds: float) -> None:
         """Note a replay of warm-up requests."""
         self._warmup.labels(model, status).observe(seconds * 1e6)
 
-    def batched(self, model: str, elements: int, padded: int, seconds: float) -> None:
+    def waited(self, model: str, seconds: float) -> None:
+        """Note that a request, or a part of one, has got its turn to be computed in a batch."""
+        self._wait.labels(model).observe(seconds * 1e6)
+
+    def batched(self, model: str, api: str, elements: int, padded: int, seconds: float) -> None:
         """Note a batch that ran at once."""
-        self.ran(model, seconds)
+        self.ran(model, api, seconds)
         self._batch.labels(model).observe(elements)
         self._padding.labels(model).observe(padded - elements)
 

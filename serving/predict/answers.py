@@ -2,10 +2,13 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from serving.predict.execute import Outputs, Run, Task, Work
-from serving.predict.predict import write_response
 from serving.status import StatusError, from_exception
+
+Answer = TypeVar("Answer")
 
 
 class Answers:
@@ -13,24 +16,25 @@ class Answers:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._ready: deque[tuple[asyncio.Future[bytes], bytes | StatusError]] = deque()
+        self._ready: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._woken = False
 
-    async def of(self, run: Run, work: Work) -> bytes:
-        """Let `run` do the work; return the PredictResponse on the wire.
+    async def of(self, run: Run, work: Work, write: Callable[[Outputs], Answer]) -> Answer:
+        """Let `run` do the work; return what `write`, called in another thread, makes of the outputs.
 
-        Cancelling this tells `run` that nobody waits any more. Raises StatusError as `run` does.
+        Cancelling this tells `run` that nobody waits any more. Raises StatusError as `run` does, and for what `write`
+        raises.
         """
-        future: asyncio.Future[bytes] = self._loop.create_future()
+        future: asyncio.Future[Answer] = self._loop.create_future()
 
         def finish(result: Outputs | StatusError) -> None:
             if not future.cancelled():
-                self._post(future, result if isinstance(result, StatusError) else _serialised(work, result))
+                self._post(future, result if isinstance(result, StatusError) else _written(write, result))
 
         run(Task(work, lambda: not future.cancelled(), finish))
         return await future
 
-    def _post(self, future: "asyncio.Future[bytes]", answer: bytes | StatusError) -> None:
+    def _post(self, future: "asyncio.Future[Any]", answer: Any) -> None:  # noqa: ANN401 - of any caller's kind
         """Hand an answer over, from any thread."""
         self._ready.append((future, answer))
         # Waking the loop is a system call: once for all the answers of a batch.
@@ -50,8 +54,8 @@ class Answers:
                 future.set_result(answer)
 
 
-def _serialised(work: Work, outputs: Outputs) -> bytes | StatusError:
+def _written(write: Callable[[Outputs], Answer], outputs: Outputs) -> Answer | StatusError:
     try:
-        return bytes(write_response(work, outputs).SerializeToString())
+        return write(outputs)
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
         return from_exception(error)

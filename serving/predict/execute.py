@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from serving.predict.inputs import Input
 from serving.predict.servable import Servable, Signature
-from serving.predict.tensors import can_be_sent
+from serving.predict.tensors import can_be_sent, to_array
 from serving.status import StatusError, from_exception
 
 
@@ -26,6 +26,8 @@ class Work:
     """By alias, in ascending order."""
     wanted: list[str]
     """Aliases of the outputs that are asked for."""
+    api: str = "Predict"
+    """Name of the RPC, for metrics."""
 
     @property
     def signature(self) -> Signature:
@@ -70,8 +72,8 @@ Tasks finish with a model's own error under its code, UNIMPLEMENTED for outputs 
 class RunAlone:
     """Runs each request by itself, so many at a time; a Run."""
 
-    def __init__(self, threads: int, on_ran: Callable[[str, float], None]) -> None:
-        """`on_ran` is told the model and the seconds of each execution."""
+    def __init__(self, threads: int, on_ran: Callable[[str, str, float], None]) -> None:
+        """`on_ran` is told the model, the API and the seconds of each execution."""
         self._pool = ThreadPoolExecutor(threads, "predict")
         self._on_ran = on_ran
 
@@ -90,7 +92,7 @@ class RunAlone:
         except StatusError as error:
             task.finish(error)
         finally:
-            self._on_ran(task.work.servable.model, monotonic() - begin)
+            self._on_ran(task.work.servable.model, task.work.api, monotonic() - begin)
 
 
 def run_alone(work: Work) -> Outputs:
@@ -123,6 +125,4 @@ def to_values(tensor: tf.Tensor) -> Values:
     """Take an eager tensor's values. Raises StatusError UNIMPLEMENTED for dtypes that cannot be sent."""
     if not can_be_sent(tensor.dtype):
         raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"outputs of type {tensor.dtype.name} cannot be sent")
-    array = tensor.numpy()
-    # A scalar string's is plain bytes, which NumPy would cut at its trailing zeros.
-    return Values(tensor.dtype, np.array(array, dtype=object) if isinstance(array, bytes) else np.asarray(array))
+    return Values(tensor.dtype, to_array(tensor))

@@ -11,7 +11,7 @@ from tensorflow_serving.apis import predict_pb2
 
 from serving.predict.execute import Outputs, Work
 from serving.predict.inputs import Input
-from serving.predict.servable import Servable, Signature, TensorSpec
+from serving.predict.servable import Servable, Signature
 from serving.predict.tensors import dtype_name, to_proto
 from serving.status import StatusError, invalid_argument
 
@@ -28,13 +28,9 @@ def read_request(servable: Servable, request: predict_pb2.PredictRequest) -> Wor
     signature = _find_signature(servable, name)
     _check_aliases(signature, request)
     inputs = {}
-    for position, (alias, spec) in enumerate(signature.inputs.items()):
+    for position, alias in enumerate(signature.inputs):
         source = request.inputs if alias in request.inputs else signature.definition.defaults
-        inputs[alias] = _read_input(position, alias, spec, source[alias])
-        if signature.checks_shapes and not _fits(inputs[alias].shape, spec.shape):
-            raise invalid_argument(
-                f"input {alias} has shape {list(inputs[alias].shape)}, the signature expects {list(spec.shape or ())}"
-            )
+        inputs[alias] = read_input(signature, position, alias, source[alias])
     return Work(servable, name, inputs, _choose_outputs(signature, request))
 
 
@@ -74,7 +70,12 @@ def _check_aliases(signature: Signature, request: predict_pb2.PredictRequest) ->
         )
 
 
-def _read_input(position: int, alias: str, expected: TensorSpec, proto: tensor_pb2.TensorProto) -> Input:
+def read_input(signature: Signature, position: int, alias: str, proto: tensor_pb2.TensorProto) -> Input:
+    """Check an input's dtype and shape; `position` is its place among the signature's.
+
+    Raises StatusError INVALID_ARGUMENT where they are not those of the signature.
+    """
+    expected = signature.inputs[alias]
     if proto.dtype != expected.dtype:
         provided = dtype_name(proto.dtype)
         if not provided:
@@ -83,7 +84,12 @@ def _read_input(position: int, alias: str, expected: TensorSpec, proto: tensor_p
         raise invalid_argument(
             f"Expects arg[{position}] to be {dtype_name(expected.dtype)} but {provided} is provided (input {alias})"
         )
-    return Input(alias, proto)
+    value = Input(alias, proto)
+    if signature.checks_shapes and not _fits(value.shape, expected.shape):
+        raise invalid_argument(
+            f"input {alias} has shape {list(value.shape)}, the signature expects {list(expected.shape or ())}"
+        )
+    return value
 
 
 def _fits(shape: tuple[int, ...], expected: tuple[int, ...] | None) -> bool:

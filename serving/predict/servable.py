@@ -10,6 +10,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from serving.predict.session import load_session, run_by, with_real_dtypes
+
 # The graph that TensorFlow Serving takes out of a SavedModel.
 _SERVE_TAGS = ["serve"]
 
@@ -71,7 +73,7 @@ class Servable:
     signature_defs: get_model_metadata_pb2.SignatureDefMap
     """All signatures as the SavedModel's MetaGraphDef has them, initialisers included."""
     root: object
-    """What `tf.saved_model.load` returned; the variables live as long as it does."""
+    """What `tf.saved_model.load` returned, or a Session; the variables live as long as it does."""
 
 
 def load_servable(folder: Path, model: str, version: int) -> Servable:
@@ -79,16 +81,35 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
 
     Raises whatever TensorFlow raises for a folder that holds no whole SavedModel: OSError, tf.errors.OpError, others.
     """
-    root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
-    saved_model = loader_impl.parse_saved_model(str(folder))
-    graph = next(g for g in saved_model.meta_graphs if list(g.meta_info_def.tags) == _SERVE_TAGS)
-    made_of_functions = graph.HasField("object_graph_def")
-    signatures = {
-        name: Signature(graph.signature_def[name], run, made_of_functions) for name, run in root.signatures.items()
-    }
+    graph = loader_impl.SavedModelLoader(str(folder)).get_meta_graph_def_from_tags(_SERVE_TAGS)
+    load = _load_functions if graph.HasField("object_graph_def") else _load_old
+    root, signatures = load(folder, graph)
     definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
     return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
+
+
+def _load_functions(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
+    root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
+    of_functions = graph.HasField("object_graph_def")
+    return root, {
+        name: Signature(graph.signature_def[name], run, of_functions) for name, run in root.signatures.items()
+    }
+
+
+def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
+    """Load a graph that TensorFlow 1 wrote: as functions, which are faster, or where they cannot be made, in a Session.
+
+    They cannot be made of reference variables, nor of shapes that only a graph of that time leaves open.
+    """
+    try:
+        return _load_functions(folder, graph)
+    except Exception:  # noqa: BLE001 - what really is wrong with the folder, the Session will say as well
+        session = load_session(folder, _SERVE_TAGS)
+        return session, {
+            name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
+            for name, definition in graph.signature_def.items()
+        }
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:

@@ -34,9 +34,26 @@ def dtype_name(number: int) -> str:
     return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower() if known else ""
 
 
+def enum_name(dtype: tf.DType) -> str:
+    """Name a dtype as DataType_Name does: `DT_FLOAT`."""
+    return str(types_pb2.DataType.Name(dtype.as_datatype_enum))
+
+
+def shape_text(array: np.ndarray) -> str:
+    """Write a shape as TensorShape::DebugString does: `[2,3]`."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
 def can_be_sent(dtype: tf.DType) -> bool:
     """Whether a message can hold values of a dtype here; resources and quantized numbers it cannot."""
     return dtype in _FIXED_WIDTH or dtype in _HALVES or dtype in _FIELDS
+
+
+def to_array(tensor: tf.Tensor) -> np.ndarray:
+    """Take an eager tensor's values; of dtype object, holding bytes, for strings."""
+    array = tensor.numpy()
+    # A scalar string's is plain bytes, which NumPy would cut at its trailing zeros.
+    return np.array(array, dtype=object) if isinstance(array, bytes) else np.asarray(array)
 
 
 def to_proto(array: np.ndarray, dtype: tf.DType, proto: tensor_pb2.TensorProto) -> None:

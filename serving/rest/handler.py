@@ -15,9 +15,12 @@ from serving.lifecycle.describe import get_model_metadata, get_model_status
 from serving.lifecycle.models import Models
 from serving.observability.observe import Call
 from serving.predict.execute import Run, run_and_wait
+from serving.predict.inference.requests import CLASSIFY, REGRESS, Method, count_examples, write_result
+from serving.predict.inference.requests import read_request as read_inference_request
 from serving.predict.predict import DEFAULT_SIGNATURE, read_request
+from serving.rest.read_examples import fill_input
 from serving.rest.read_json import fill_inputs, parse_body
-from serving.rest.write_json import by_column, by_row
+from serving.rest.write_json import by_column, by_row, of_classifications, of_regressions
 from serving.status import StatusError, from_exception, invalid_argument
 
 _MODEL = r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+)|/labels/([^/:]+))?"
@@ -65,7 +68,7 @@ def answer_json(error: StatusError) -> bytes:
 
 
 class Handler:
-    """Answers REST requests for `models`; Predict requests are run by `run`."""
+    """Answers REST requests for `models`; signatures are run by `run`."""
 
     def __init__(self, models: Models, run: Run) -> None:
         self._models = models
@@ -74,8 +77,7 @@ class Handler:
     def handle(self, request: Request, call: Call) -> bytes:
         """Return the JSON of an OK answer; `call` learns what was asked of which model.
 
-        Raises StatusError: INVALID_ARGUMENT for a malformed request, and what Predict, GetModelStatus and
-        GetModelMetadata raise.
+        Raises StatusError: INVALID_ARGUMENT for a malformed request, and what the RPCs of the same name raise.
         """
         try:
             return json.dumps(self._dispatch(request, call), indent=4).encode()
@@ -86,10 +88,12 @@ class Handler:
         method = _METHOD.fullmatch(request.path)
         resource = _RESOURCE.fullmatch(request.path)
         if request.method == "POST" and method:
-            if method[4].lower() != "predict":
-                raise StatusError(_Code.UNIMPLEMENTED, f"{method[4]} is not implemented; use predict")
-            call.method = "Predict"
-            return self._predict(request, method, call)
+            call.method = method[4].capitalize()
+            if call.method == "Predict":
+                return self._predict(request, method, call)
+            if call.method == "Classify":
+                return of_classifications(self._infer(CLASSIFY, request, method, call))
+            return of_regressions(self._infer(REGRESS, request, method, call))
         if request.method == "GET" and resource:
             call.method = "GetModelMetadata" if resource[4] else "GetModelStatus"
             return self._metadata(resource, call) if resource[4] else self._status(resource, call)
@@ -111,6 +115,21 @@ class Handler:
             outputs = run_and_wait(self._run, read_request(servable, request), http.is_waiting, seconds)
         call.version, call.signature = servable.version, name
         return by_row(outputs) if is_row_form else by_column(outputs)
+
+    def _infer(self, method: Method, http: Request, match: "re.Match[str]", call: Call) -> Any:  # noqa: ANN401 - generated classes have no types
+        request = method.request()
+        _fill_spec(request.model_spec, match)
+        call.read_request(request)
+        document = parse_body(http.body)
+        request.model_spec.signature_name = call.signature = document.get("signature_name", "")
+        fill_input(document, request.input)
+        with self._models.servable(request.model_spec) as servable:
+            work = read_inference_request(method, servable, request)
+            call.elements = count_examples(work)
+            seconds = max(0.0, http.deadline - time.monotonic())
+            outputs = run_and_wait(self._run, work, http.is_waiting, seconds)
+        call.version, call.signature = servable.version, work.name
+        return write_result(method, work, outputs)
 
     def _status(self, match: "re.Match[str]", call: Call) -> dict[str, Any]:
         request = get_model_status_pb2.GetModelStatusRequest()

@@ -1,7 +1,6 @@
 """The body of a REST Predict request becomes a PredictRequest, as in TensorFlow Serving's util/json_tensor.cc."""
 
 import base64
-import binascii
 import json
 import math
 from typing import Any
@@ -15,6 +14,8 @@ from serving.status import StatusError, invalid_argument
 
 Json = Any  # what json.loads gives
 _ROW, _COLUMNAR = "instances", "inputs"
+_WHITESPACE = b" \t\n\v\f\r"
+_PADDING = b"=."
 _FLOATS = (types_pb2.DT_FLOAT, types_pb2.DT_DOUBLE, types_pb2.DT_HALF, types_pb2.DT_BFLOAT16)
 
 
@@ -29,10 +30,10 @@ def parse_body(body: bytes) -> dict[str, Json]:
     except (UnicodeDecodeError, RecursionError):
         raise invalid_argument("JSON Parse error: Invalid value. at offset: 0") from None
     if not isinstance(document, dict):
-        raise invalid_argument(f"JSON Value: {_short(document)} Is not object")
+        raise invalid_argument(f"JSON Value: {describe(document)} Is not object")
     signature = document.get("signature_name", "")
     if not isinstance(signature, str):
-        raise invalid_argument(f"JSON Value: {_short(document)} 'signature_name' key must be a string value.")
+        raise invalid_argument(f"JSON Value: {describe(document)} 'signature_name' key must be a string value.")
     return document
 
 
@@ -43,9 +44,11 @@ def fill_inputs(
 
     Raises StatusError INVALID_ARGUMENT where the values make no tensors of the signature's dtypes.
     """
+    if not definition.inputs:
+        raise invalid_argument(f"Failed to get input map for signature: {document.get('signature_name') or 'DEFAULT'}")
     if _ROW in document and _COLUMNAR in document:
         raise invalid_argument(
-            f"JSON Value: {_short(document)} Not formatted correctly expecting only one of '{_COLUMNAR}' or '{_ROW}' "
+            f"JSON Value: {describe(document)} Not formatted correctly expecting only one of '{_COLUMNAR}' or '{_ROW}' "
             "keys to exist "
         )
     dtypes = {alias: info.dtype for alias, info in sorted(definition.inputs.items())}
@@ -62,9 +65,9 @@ def fill_inputs(
 
 def _rows_to_columns(instances: Json, document: Json, dtypes: dict[str, int]) -> dict[str, list[Json]]:
     if not isinstance(instances, list):
-        raise invalid_argument(f"JSON Value: {_short(document)} Excepting '{_ROW}' to be an list/array")
+        raise invalid_argument(f"JSON Value: {describe(document)} Excepting '{_ROW}' to be an list/array")
     if not instances:
-        raise invalid_argument(f"JSON Value: {_short(document)} No values in '{_ROW}' array")
+        raise invalid_argument(f"JSON Value: {describe(document)} No values in '{_ROW}' array")
     if not _is_object(instances[0]):
         if len(dtypes) != 1:
             raise invalid_argument(
@@ -80,7 +83,7 @@ def _rows_to_columns(instances: Json, document: Json, dtypes: dict[str, int]) ->
             raise invalid_argument(f"Expecting object but got list at item {number} of input list")
         if instance.keys() != dtypes.keys():
             raise invalid_argument(
-                f"Failed to process element: {number} of 'instances' list. JSON object: {_short(instance)} keys "
+                f"Failed to process element: {number} of 'instances' list. JSON object: {describe(instance)} keys "
                 f"must be equal to: {','.join(dtypes)}"
             )
     return {alias: [instance[alias] for instance in instances] for alias in dtypes}
@@ -105,7 +108,7 @@ def _tensor(value: Json, dtype: int) -> tensor_pb2.TensorProto:
     flat: list[Json] = []
     _flatten(value, 0, shape, flat)
     if dtype == types_pb2.DT_STRING:
-        proto = tensor_pb2.TensorProto(dtype=dtype, string_val=[_bytes(each) for each in flat])
+        proto = tensor_pb2.TensorProto(dtype=dtype, string_val=[decode_bytes(each) for each in flat])
         for size in shape:
             proto.tensor_shape.dim.add(size=size)
         return proto
@@ -131,7 +134,7 @@ def _flatten(value: Json, level: int, shape: list[int], flat: list[Json]) -> Non
     if not isinstance(value, list):
         if level != len(shape):
             raise invalid_argument(
-                f"JSON Value: {_short(value)} found at incorrect level: {level + 1} in the JSON DOM. "
+                f"JSON Value: {describe(value)} found at incorrect level: {level + 1} in the JSON DOM. "
                 f"Expected at level: {len(shape)}"
             )
         flat.append(value)
@@ -160,42 +163,62 @@ def _check(value: Json, dtype: int) -> None:
         raise _type_error(value, dtype)
 
 
-def _bytes(value: Json) -> bytes:
+def decode_bytes(value: Json) -> bytes:
+    """Take the bytes that a JSON value stands for: text as it is, or `{"b64": ...}`.
+
+    Raises StatusError INVALID_ARGUMENT for anything else.
+    """
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError:
+            raise invalid_argument("JSON Parse error: The surrogate pair in string is invalid.") from None
     if not isinstance(value, dict):
         raise _type_error(value, types_pb2.DT_STRING)
-    if not _is_base64(value):
+    if not is_base64(value):
         raise invalid_argument(
-            f'JSON Value: {_short(value)} not formatted correctly for base64 data, expecting {{"b64": "..."}}'
+            f'JSON Value: {describe(value)} not formatted correctly for base64 data, expecting {{"b64": "..."}}'
         )
     try:
-        # Both alphabets, with or without padding, as absl's decoder.
-        text = value["b64"].translate(str.maketrans("-_", "+/")).rstrip("=")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        return decode_base64(value["b64"])
+    except ValueError:
         raise invalid_argument("Unable to base64 decode") from None
+
+
+def decode_base64(text: str) -> bytes:
+    """Decode as absl::Base64Unescape does (absl/strings/escaping.cc).
+
+    It takes the standard alphabet alone, passes over whitespace wherever it stands, as in the lines that MIME and Ruby
+    write, and wants all padding or none; a dot may stand for an equals sign. Raises ValueError for anything else.
+    """
+    dense = text.encode().translate(None, _WHITESPACE)
+    data = dense.rstrip(_PADDING)
+    missing = -len(data) % 4
+    if len(dense) - len(data) not in (0, missing):
+        raise ValueError("the padding is neither left out nor complete")
+    return base64.b64decode(data + b"=" * missing, validate=True)
 
 
 def _type_error(value: Json, dtype: int) -> StatusError:
     kinds = {bool: "Boolean", str: "String", dict: "Object", list: "Array", type(None): "Null"}
     kind = kinds.get(type(value), "Number")
-    return invalid_argument(f"JSON Value: {_short(value)} Type: {kind} is not of expected type: {_name(dtype)}")
+    return invalid_argument(f"JSON Value: {describe(value)} Type: {kind} is not of expected type: {_name(dtype)}")
 
 
 def _name(dtype: int) -> str:
     return str(types_pb2.DataType.Name(dtype)).removeprefix("DT_").lower()
 
 
-def _is_base64(value: Json) -> bool:
+def is_base64(value: Json) -> bool:
+    """Whether a JSON value stands for bytes in base64."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
 def _is_object(value: Json) -> bool:
-    return isinstance(value, dict) and not _is_base64(value)
+    return isinstance(value, dict) and not is_base64(value)
 
 
-def _short(value: Json) -> str:
-    """A value for an error's text; images in full would fill the caller's log."""
+def describe(value: Json) -> str:
+    """Write a value for an error's text; images in full would fill the caller's log."""
     text = json.dumps(value)
     return text if len(text) <= 200 else f"{text[:200]}..."

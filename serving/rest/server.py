@@ -1,25 +1,33 @@
 """HTTP for the REST API and the metrics, by aiohttp."""
 
 import asyncio
+import re
 import socket
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 import grpc
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from serving.observability import metrics
 from serving.observability.observe import Call, Observers
+from serving.rest.body import uncompressed
 from serving.rest.handler import HTTP_STATUS, Handler, Request, answer_json
-from serving.status import StatusError, from_exception
+from serving.status import StatusError, from_exception, invalid_argument
 
 _JSON = "application/json"
 _LONGEST_DRAIN_SECONDS = 30.0
+# As in TensorFlow Serving's model_servers/http_rest_api_util.cc.
+_CORS_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, GET",
+    "Access-Control-Allow-Headers": "Content-Type",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +39,8 @@ class RestSettings:
     most_waiting: int
     """Requests that may wait for a thread; more are answered 429."""
     max_request_bytes: int
+    enable_cors_support: bool
+    """Whether web pages of any origin may call."""
     metrics_path: str | None
     metrics_text: Callable[[], bytes]
 
@@ -42,6 +52,7 @@ class RestServer:
         self._settings = settings
         self._handler = handler
         self._observers = observers
+        self._headers = _CORS_HEADERS if settings.enable_cors_support else {}
         self._pool = ThreadPoolExecutor(settings.threads, "rest")
         self._under_way = 0  # only the event loop's thread changes it
         self._runner: web.AppRunner | None = None
@@ -52,7 +63,10 @@ class RestServer:
         if self._settings.metrics_path:
             app.router.add_get(self._settings.metrics_path, self._metrics)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_LONGEST_DRAIN_SECONDS)
+        # Compressed bodies are ours: aiohttp takes one that is cut short for whole.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=_LONGEST_DRAIN_SECONDS, auto_decompress=False
+        )
         await self._runner.setup()
         await web.SockSite(self._runner, listening).start()
 
@@ -68,6 +82,8 @@ class RestServer:
 
     async def _answer(self, http: web.Request) -> web.Response:
         call = Call("REST", "", http.remote or "")
+        if http.method == hdrs.METH_OPTIONS:
+            return self._preflight(http, call)
         try:
             body = await self._in_time(http, call)
         except StatusError as error:
@@ -75,15 +91,24 @@ class RestServer:
         except web.HTTPRequestEntityTooLarge:
             text = "the request is larger than --max_request_bytes"
             return self._refuse(call, StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, text), 413)
+        except web.RequestPayloadError as error:
+            return self._refuse(call, invalid_argument(f"the body cannot be read: {error}"), 400)
         except asyncio.CancelledError:  # the caller hung up
             call.end(self._observers, grpc.StatusCode.CANCELLED)
             raise
         call.end(self._observers)
-        return web.Response(body=body, content_type=_JSON)
+        return web.Response(body=body, content_type=_JSON, headers=self._headers)
+
+    def _preflight(self, http: web.Request, call: Call) -> web.Response:
+        """Answer a browser that asks whether a page may call, as in model_servers/http_server.cc."""
+        asks = re.search("https?://", http.headers.get("Origin", ""))
+        code = grpc.StatusCode.OK if asks else grpc.StatusCode.FAILED_PRECONDITION
+        call.end(self._observers, code)
+        return web.Response(status=HTTP_STATUS[code], headers=self._headers)
 
     def _refuse(self, call: Call, error: StatusError, status: int) -> web.Response:
         call.end(self._observers, error.code)
-        return web.Response(body=answer_json(error), status=status, content_type=_JSON)
+        return web.Response(body=answer_json(error), status=status, content_type=_JSON, headers=self._headers)
 
     async def _in_time(self, http: web.Request, call: Call) -> bytes:
         """Answer in a thread of the pool, or raise StatusError if that takes too long or too many wait already."""
@@ -94,8 +119,9 @@ class RestServer:
             raise StatusError(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests wait; try again later")
         abandoned = threading.Event()
         request = Request(http.method, unquote(http.raw_path.partition("?")[0]), content, deadline, _not(abandoned))
+        encoding = http.headers.get("Content-Encoding", "")
         self._under_way += 1
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._work, request, call, abandoned)
+        work = asyncio.get_running_loop().run_in_executor(self._pool, self._work, request, encoding, call, abandoned)
         work.add_done_callback(self._one_less)
         try:
             return await asyncio.wait_for(asyncio.shield(work), settings.timeout_seconds)
@@ -104,11 +130,12 @@ class RestServer:
         finally:
             abandoned.set()
 
-    def _work(self, request: Request, call: Call, abandoned: threading.Event) -> bytes:
+    def _work(self, request: Request, encoding: str, call: Call, abandoned: threading.Event) -> bytes:
         if abandoned.is_set():  # it gave up while it waited for a thread
             raise StatusError(grpc.StatusCode.CANCELLED, "the caller is gone")
+        body = uncompressed(request.body, encoding, self._settings.max_request_bytes)
         try:
-            return self._handler.handle(request, call)
+            return self._handler.handle(replace(request, body=body), call)
         except Exception as error:
             raise from_exception(error) from error
 

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import numpy as np
+from tensorflow_serving.apis import classification_pb2, regression_pb2
 
 from serving.predict.execute import Outputs
 from serving.status import invalid_argument
@@ -35,6 +36,25 @@ def by_column(outputs: Outputs) -> dict[str, Any]:
     """Columnar form, for `inputs`: the value of the only output, or an object of values by alias."""
     columns = _columns(outputs)
     return {"outputs": next(iter(columns.values())) if len(columns) == 1 else columns}
+
+
+def of_classifications(result: classification_pb2.ClassificationResult) -> dict[str, Any]:
+    """Write a list for each example, of pairs of label and score."""
+    return {
+        "results": [
+            [[kind.label, *_decimals([kind.score])] for kind in classifications.classes]
+            for classifications in result.classifications
+        ]
+    }
+
+
+def of_regressions(result: regression_pb2.RegressionResult) -> dict[str, Any]:
+    """Write a number for each example."""
+    return {"results": _decimals([regression.value for regression in result.regressions])}
+
+
+def _decimals(values: list[float]) -> Any:  # noqa: ANN401 - a list, which to_json does not know
+    return to_json(np.array(values, dtype=np.float32), "")
 
 
 def _columns(outputs: Outputs) -> dict[str, Any]:

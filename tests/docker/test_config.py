@@ -1,6 +1,5 @@
 """What can be told of compose.yaml and the configuration files without the images they are for."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -54,15 +53,6 @@ MESSAGES = {
     },
     "PrometheusConfig": {"enable": "bool", "path": "string"},
     "MonitoringConfig": {"prometheus_config": ".stand_in.PrometheusConfig"},
-}
-# What TensorFlow Serving exports, as far as the dashboard shows it.
-METRICS = {
-    ":tensorflow:serving:request_count",
-    ":tensorflow:serving:request_latency_bucket",
-    ":tensorflow:serving:runtime_latency_bucket",
-    ":tensorflow:serving:batching_session:queuing_latency_bucket",
-    ":tensorflow:serving:batching_session:processed_batch_size_count",
-    ":tensorflow:serving:batching_session:processed_batch_size_sum",
 }
 
 
@@ -198,23 +188,6 @@ def test_monitoring_config_parses(messages: dict[str, type[Message]]) -> None:
     assert job["metrics_path"] == monitoring.prometheus_config.path
     assert job["static_configs"] == [{"targets": ["digits-server:8501"]}]
     assert COMPOSE["x-server"]["networks"]["default"]["aliases"] == ["digits-server"]
-
-
-def test_the_dashboard_shows_what_there_is() -> None:
-    """Grafana finds the dashboard, each panel asks the provisioned Prometheus, for metrics that the server has."""
-    folder = ROOT / "docker" / "grafana"
-    (source,) = yaml.safe_load((folder / "provisioning/datasources/prometheus.yml").read_text())["datasources"]
-    assert source["url"] == "http://prometheus:9090"
-    (provider,) = yaml.safe_load((folder / "provisioning/dashboards/digits.yml").read_text())["providers"]
-    targets = {target: ROOT / source for source, target, _ in _mounts("grafana")}
-    (path,) = targets[provider["options"]["path"]].iterdir()
-    assert SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"].endswith(path.name)
-    shown = set()
-    for panel in json.loads(path.read_text())["panels"]:
-        for target in panel["targets"]:
-            assert target["datasource"]["uid"] == source["uid"]
-            shown |= set(re.findall(r":tensorflow:[\w:]+", target["expr"]))
-    assert shown == METRICS
 
 
 def test_every_setting_is_explained() -> None:

@@ -1,4 +1,4 @@
-"""A server run as scripts for tensorflow_model_server run it, and a model as TensorFlow 1 wrote them."""
+"""A server run as scripts for tensorflow_model_server run it."""
 
 import json
 import time
@@ -18,34 +18,6 @@ if TYPE_CHECKING:
     from tests.serving.conftest import RunServer, Server
 
 VERSION = "00000123"
-
-
-def write_affine(folder: Path, offset: float) -> Path:
-    """Write y = x / 2 + offset as TensorFlow 1 did, fed in the middle of a graph that parses tf.Example; the folder."""
-    v1 = tf.compat.v1
-    utils, constants = v1.saved_model, v1.saved_model.signature_constants
-    builder = utils.Builder(str(folder / VERSION))
-    with v1.Session(graph=tf.Graph()) as session:
-        slope, shift = (v1.get_variable(n, initializer=value) for n, value in (("slope", 0.5), ("shift", offset)))
-        examples = v1.placeholder(tf.string, [None], name="examples")
-        x = tf.identity(v1.parse_example(examples, {"x": v1.FixedLenFeature([1], tf.float32)})["x"], name="x")
-        y = tf.identity(slope * x + shift, name="y")
-        info = utils.build_tensor_info
-        session.run(v1.global_variables_initializer())
-        builder.add_meta_graph_and_variables(
-            session,
-            ["serve"],
-            signature_def_map={
-                "serving_default": utils.build_signature_def(
-                    {"x": info(x)}, {"y": info(y)}, constants.PREDICT_METHOD_NAME
-                ),
-                "regress": utils.build_signature_def(
-                    {"inputs": info(examples)}, {"outputs": info(y)}, constants.REGRESS_METHOD_NAME
-                ),
-            },
-        )
-    builder.save()
-    return folder
 
 
 class Original:

@@ -15,7 +15,8 @@ from tensorflow_serving.apis import (
 )
 
 from tests.serving.conftest import model_entry, model_list
-from tests.serving.original import VERSION, of_model, write_affine
+from tests.serving.old_models import write_affine
+from tests.serving.original import VERSION, of_model
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Originals, RunServe
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def half_plus_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_affine(tmp_path_factory.mktemp("half_plus_two"), 2.0)
+    return write_affine(tmp_path_factory.mktemp("half_plus_two") / VERSION, 2.0).parent
 
 
 @pytest.fixture(scope="module")
 def half_plus_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_affine(tmp_path_factory.mktemp("half_plus_three"), 3.0)
+    return write_affine(tmp_path_factory.mktemp("half_plus_three") / VERSION, 3.0).parent
 
 
 def test_predict_over_tcp_and_socket(half_plus_two: Path, original: "Originals") -> None:

@@ -1,5 +1,6 @@
 """A request on its way through the batches, in one part or several."""
 
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ class Split:
     def __init__(self, task: Task, size: int) -> None:
         self.task = task
         self.size = size
+        self.queued = time.monotonic()
+        """When it came."""
         self._parts: list[Part] = []
         self._finished = False
 

@@ -14,8 +14,10 @@ from serving.predict.batching.parts import Part, Split
 from serving.predict.execute import Run, Task
 from serving.status import StatusError, from_exception, invalid_argument
 
-OnBatch = Callable[[str, int, int, float], None]
-"""Told model, elements, padded size and seconds of each batch that ran at once."""
+OnBatch = Callable[[str, str, int, int, float], None]
+"""Told model, API, elements, padded size and seconds of each batch that ran at once."""
+OnTaken = Callable[[str, float], None]
+"""Told of each request, or part of one, when its batch is taken: the model, and the seconds that it waited."""
 # A small batch beside another of its kind costs a processor nearly as much as a large one, which it becomes if it waits
 # for the other to end. Not longer than this, for models that take long.
 _LONGEST_HOLD_SECONDS = 0.01
@@ -36,11 +38,12 @@ class BatchScheduler:
     `batch_timeout_micros` old and taken. `num_batch_threads` threads run what waits, of all kinds in turn.
     """
 
-    def __init__(self, parameters: BatchingParameters, alone: Run, on_batch: OnBatch) -> None:
+    def __init__(self, parameters: BatchingParameters, alone: Run, on_batch: OnBatch, on_taken: OnTaken) -> None:
         """Tasks whose signature or inputs do not allow merging are run by `alone`."""
         self._parameters = parameters
         self._alone = alone
         self._on_batch = on_batch
+        self._on_taken = on_taken
         self._timeout = parameters.batch_timeout_micros / 1e6
         self._changed = threading.Condition()  # guards the queues and the results of parts
         self._queues: OrderedDict[Hashable, deque[_Batch]] = OrderedDict()
@@ -113,6 +116,8 @@ class BatchScheduler:
                 part.result = StatusError(grpc.StatusCode.CANCELLED, "the caller is gone")
         parts = [part for part in batch.parts if part.result is None]
         begin = time.monotonic()
+        for part in parts:
+            self._on_taken(part.work.servable.model, begin - part.whole.queued)
         ran = 0
         try:
             ran = run_batch(parts, self._parameters.allowed_batch_sizes) if parts else 0
@@ -125,8 +130,8 @@ class BatchScheduler:
             if result is not None:
                 task.finish(result)
         if ran:
-            model, size = parts[0].work.servable.model, sum(part.size for part in parts)
-            self._on_batch(model, size, ran, time.monotonic() - begin)
+            work, size = parts[0].work, sum(part.size for part in parts)
+            self._on_batch(work.servable.model, work.api, size, ran, time.monotonic() - begin)
 
     def _next_batch(self) -> tuple[Hashable, _Batch] | None:
         """Take the next batch that may run; the kinds take turns."""

@@ -109,6 +109,16 @@ def test_reload_moves_a_model_back_under_load(toys: Path, configured: StartConfi
     eventually(lambda: server.states() == {1: ("END", ""), 2: ("AVAILABLE", ""), 3: ("END", "")})
 
 
+def test_base_paths_may_be_uris(toys: Path, configured: StartConfigured) -> None:
+    """A file:// URI is a path, whatever host it names, in the file and in a reload."""
+    uris = [f"file://{toys}", f"file://localhost{toys}"]
+    entries = [f"config {{ name: 'toy' base_path: '{uri}' model_platform: 'tensorflow' }}" for uri in uris]
+    server = configured(model_list(entries[0]))
+    server.wait_for("toy version 3 AVAILABLE")
+    assert server.reload(model_list(entries[1])) == (0, "")
+    assert ask(server) == 3
+
+
 def test_models_come_and_go(toys: Path, configured: StartConfigured) -> None:
     """A reload adds a model and waits for it; a model that is listed no more is NOT_FOUND, and comes back."""
     server = configured(model_list(model_entry("toy", toys)))
@@ -143,6 +153,11 @@ def test_bad_reloads_change_nothing(toys: Path, tmp_path: Path, configured: Star
         ("", INVALID_ARGUMENT, "must be a ModelConfigList"),
         ("custom_model_config { }", INVALID_ARGUMENT, "must be a ModelConfigList"),
         (model_list(model_entry("toy", Path("toys"))), INVALID_ARGUMENT, "to have an absolute path or URI"),
+        (
+            model_list(f"config {{ name: 'toy' base_path: 'gs://models{toys}' model_platform: 'tensorflow' }}"),
+            INVALID_ARGUMENT,
+            f"Could not find base path gs://models{toys} for servable toy with error File system scheme 'gs' not",
+        ),
         (model_list(model_entry("toy", missing)), INVALID_ARGUMENT, f"Could not find base path {missing} for servable"),
         (model_list(model_entry("toy", toys), model_entry("toy", toys)), INVALID_ARGUMENT, "multiple times"),
         (model_list(f"config {{ name: 'toy' base_path: '{toys}' }}"), INVALID_ARGUMENT, "Illegal setting neither"),
@@ -197,6 +212,18 @@ def test_the_file_is_polled(toys: Path, tmp_path: Path, configured: StartConfigu
     path.write_text(model_list(model_entry("toy", toys, "model_version_policy { specific { versions: 2 } }")))
     server.wait_for("configured from")
     assert ask(server) == 2
+
+
+def test_the_file_goes_before_reloads(toys: Path, configured: StartConfigured) -> None:
+    """What HandleReloadConfigRequest sets lasts until the next poll of the file, which then serves again."""
+    server = configured(model_list(model_entry("toy", toys)), "--model_config_file_poll_wait_seconds=2")
+    server.wait_for("toy version 3 AVAILABLE")
+    policy = "model_version_policy { specific { versions: 1 } }"
+    assert server.reload(model_list(model_entry("toy", toys, policy), model_entry("other", toys))) == (0, "")
+    assert (ask(server), ask(server, "other")) == (1, 3)
+    server.wait_for("configured from")
+    assert ask(server) == 3
+    assert refusal(server, "other")[0] == "NOT_FOUND"
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from serving.lifecycle.versions import find_versions, fingerprint
+from serving.lifecycle.versions import find_versions, fingerprint, local_folder
+from tests.serving.conftest import model_entry, model_list
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, Server, Start
+    from tests.serving.conftest import Publish, RunServe, Server, Start
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -132,6 +133,22 @@ def test_broken_version_is_reported_and_mended(
     assert attempts <= 5, "tried again only when files had changed"
 
 
+def test_broken_version_keeps_no_later_one_out(
+    saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start"
+) -> None:
+    """A version that waits for its next try holds nothing up, though one version is loaded at a time."""
+    publish(saved_model, tmp_path / "base", 1)
+    config = tmp_path / "models.config"
+    config.write_text(model_list(model_entry("toy", tmp_path / "base", "model_version_policy { all {} }")))
+    server = start(tmp_path / "base", f"--model_config_file={config}", "--num_load_threads=0")
+    (tmp_path / "base" / "6").mkdir()
+    server.wait_for("version 6 failed to load")
+    publish(saved_model, tmp_path / "base", 7)
+    server.wait_for("version 7 AVAILABLE", seconds=30.0)  # the next try of version 6 is a minute away
+    assert [state for state, _ in server.states().values()] == ["AVAILABLE", "END", "AVAILABLE"]
+    assert ask(server) == 7
+
+
 def test_versions_come_and_go(saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start") -> None:
     """The server starts without a version, serves the newest, and goes back when that is deleted."""
     server = start(tmp_path, ready="waits for a version under")
@@ -220,6 +237,33 @@ def test_which_folders_are_versions(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "44").write_text("a file")
     assert find_versions(tmp_path) == {1: tmp_path / "1", 123: tmp_path / "00000123"}
+
+
+@pytest.mark.parametrize(
+    ("base_path", "folder"),
+    [
+        ("/models/digits", "/models/digits"),
+        ("models", "models"),
+        ("file:///models/digits", "/models/digits"),
+        ("file://host/models", "/models"),
+        ("/odd/name:with//slashes", "/odd/name:with//slashes"),
+    ],
+)
+def test_base_paths(base_path: str, folder: str) -> None:
+    """A base path is a path, or a URI of a file."""
+    assert local_folder(base_path) == Path(folder)
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3", "hdfs", "https", "ram"])
+def test_other_file_systems_are_refused_by_name(scheme: str, run_serve: "RunServe") -> None:
+    """A base path on a file system that this server cannot read is refused in one line that names it."""
+    with pytest.raises(ValueError, match=f"File system scheme '{scheme}' not implemented"):
+        local_folder(f"{scheme}://bucket/models")
+    if scheme == "gs":
+        result = run_serve(f"--model_base_path={scheme}://bucket/models")
+        assert result.returncode == 2
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("digits-serve: --model_base_path: File system scheme 'gs' not implemented")
 
 
 def test_fingerprint_sees_every_change(tmp_path: Path) -> None:

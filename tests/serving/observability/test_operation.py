@@ -62,6 +62,8 @@ def test_metrics_and_access_log(base_path: Path, tmp_path: Path, start: "Start")
         ':tensorflow:serving:runtime_latency_count{API="Predict",model_name="toy",runtime="TF2"} 2.0',
         ':tensorflow:serving:batching_session:processed_batch_size_sum{model_name="toy"} 4.0',
         ':tensorflow:serving:batching_session:padding_size_sum{model_name="toy"} 4.0',
+        ':tensorflow:serving:batching_session:queuing_latency_count{model_name="toy"} 2.0',
+        ':tensorflow:serving:batching_session:queuing_latency_bucket{le="+Inf",model_name="toy"} 2.0',
         ':tensorflow:serving:model_warmup_latency_count{model_name="toy",status="OK"} 1.0',
         ':tensorflow:serving:servable_state{model_name="toy",state="AVAILABLE",version="1"} 1.0',
     ):

@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     predict_pb2,
@@ -321,9 +320,9 @@ def test_wrong_metadata_field(server: "Server", fields: list[str], text: str) ->
 
 
 def test_other_methods_are_unimplemented(server: "Server") -> None:
-    """Classify is UNIMPLEMENTED, and leaves no traceback in the log."""
+    """SessionRun, whose service neither server has, is UNIMPLEMENTED, and leaves no traceback in the log."""
     with pytest.raises(grpc.RpcError) as caught:
-        server.prediction.Classify(classification_pb2.ClassificationRequest())
+        server.channel.unary_unary("/tensorflow.serving.SessionService/SessionRun", bytes, bytes)(b"", timeout=10)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
     assert not [line for line in server.log if not line.startswith("digits-serve: ")]
 

@@ -132,6 +132,16 @@ def test_bytes(ask: Ask) -> None:
     assert answer["predictions"][0]["length"] == len(raw)
 
 
+def test_base64_as_it_is_written_elsewhere(ask: Ask) -> None:
+    """Lines as MIME and Ruby break them, blanks, and padding that is left out are taken."""
+    raw = bytes(range(256))
+    lines = base64.encodebytes(raw).decode()
+    assert lines.count("\n") > 3
+    for text in (lines, lines.replace("\n", "\r\n"), f" {lines}\t", lines.replace("=", " ="), lines.replace("=", "")):
+        rows = {"signature_name": "echo", "instances": [{"b64": text}]}
+        assert ask("/toy:predict", rows) == (200, {"predictions": [{"b64": base64.b64encode(raw).decode()}]})
+
+
 def test_versions_and_labels(ask: Ask) -> None:
     """A version may be named by number or label, and the path's case does not matter."""
     body = {"instances": ["four"]}
@@ -141,13 +151,14 @@ def test_versions_and_labels(ask: Ask) -> None:
 
 
 def test_status(ask: Ask) -> None:
-    """GET of a model tells the state of its versions, of one that is named just that."""
+    """GET of a model tells the state of its versions, of one that is named by number just that."""
     status, answer = ask("/toy")
     assert status == 200
     entry = {"version": "5", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     assert sorted(answer["model_version_status"], key=lambda each: each["version"])[1] == entry
     assert ask("/toy/versions/5") == (200, {"model_version_status": [entry]})
-    assert ask("/toy/labels/stable")[1]["model_version_status"][0]["version"] == "3"
+    for label in ("stable", "none"):  # as in TensorFlow Serving, labels choose no version here
+        assert ask(f"/toy/labels/{label}") == (status, answer)
     assert ask("/nobody") == (404, {"error": "Could not find any versions of model nobody"})
 
 
@@ -180,6 +191,10 @@ def test_metadata(ask: Ask) -> None:
         ({"signature_name": "none", "instances": [1]}, 'Serving signature name: "none" not found in signature def'),
         ({"signature_name": "add", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
         ({"signature_name": "echo", "instances": [{"b64": "!"}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "-_-_"}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "QUI= ="}]}, "Unable to base64 decode"),
+        ({"signature_name": "echo", "instances": [{"b64": "QUJDQ"}]}, "Unable to base64 decode"),
+        (rb'{"signature_name": "echo", "instances": ["\ud800"]}', "The surrogate pair in string is invalid"),
     ],
     ids=str,
 )
@@ -196,7 +211,7 @@ def test_bad_bodies(ask: Ask, body: object, text: str) -> None:
         ("POST", "/nobody:predict", 404, "Servable not found for request: Latest(nobody)"),
         ("POST", "/toy/versions/9:predict", 404, "Servable not found for request: Specific(toy, 9)"),
         ("POST", "/toy/labels/none:predict", 400, "Unrecognized servable version label: none"),
-        ("POST", "/toy:regress", 501, "regress is not implemented"),
+        ("POST", "/toy:regress", 400, "key 'examples' is expected and was not found"),
         ("POST", "/toy:guess", 400, "Malformed request: POST /v1/models/toy:guess"),
         ("GET", "/toy:predict", 400, "Malformed request: GET /v1/models/toy:predict"),
         ("GET", "", 400, "Malformed request: GET /v1/models"),
