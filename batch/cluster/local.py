@@ -4,6 +4,7 @@ An engine carries the numbers of shards, and nothing else. A worker that dies is
 again after the others, and reported if it fails again and again. The others are done all the same.
 """
 
+import itertools
 import json
 import os
 import pickle
@@ -79,12 +80,16 @@ def run_local(
         UserError: what no other attempt would change, such as a version that the server does not have.
         ShardFailedError: so many shards failed for good on end, and none was done between, that it is not their fault.
     """
+    waiting = iter(numbers)
+    first = next(waiting, None)
+    if first is None:
+        return
     with ExitStack() as stack:
         if asking.saved_model is None and not listening(asking.servers):
             target = open_job(JobFolder(job)).plan.target
             endpoint = stack.enter_context(find_server((), asking.security, target, asking.timeout, notify))
             asking = replace(asking, servers=tuple(replica.address for replica in endpoint.replicas))
-        pool = _Pool(job, iter(numbers), asking, how)
+        pool = _Pool(job, itertools.chain((first,), waiting), asking, how)
         stack.callback(pool.close)
         failures = 0
         for fact in pool.facts():
@@ -113,7 +118,7 @@ class _Pool:
         self._again: deque[tuple[int, int]] = deque()
         self._attempts = how.attempts
         self._lock = threading.Lock()
-        self._facts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._facts: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
         self._workers: set[_Worker] = set()
         self._is_closed = False
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(how.workers)]
@@ -121,12 +126,17 @@ class _Pool:
             thread.start()
 
     def facts(self) -> Iterator[dict[str, Any]]:
-        """What the workers tell, until all is done; of shards that failed, only those that are not tried again."""
+        """What the workers tell, until all is done; of shards that failed, only those that are not tried again.
+
+        Raises whatever the numbers of shards raise.
+        """
         running = len(self._threads)
         while running:
             fact = self._facts.get()
             if fact is None:
                 running -= 1
+            elif isinstance(fact, Exception):
+                raise fact
             else:
                 yield fact
 
@@ -152,6 +162,8 @@ class _Pool:
                     self._end(worker)
                     worker = None
                     self._fail({"failed": number, "reason": died, "final": False}, attempt)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self._facts.put(error)
         finally:
             self._end(worker)
             self._facts.put(None)
