@@ -132,7 +132,11 @@ class Endpoint:
     """
 
     def __init__(self, addresses: Sequence[str], security: Security = Security()) -> None:  # noqa: B008 - immutable
-        self.replicas = [Replica(target_of(address), security) for address in addresses]
+        self._share([Replica(target_of(address), security) for address in addresses])
+
+    def _share(self, replicas: "list[Replica]") -> None:
+        """Give each of these its turn."""
+        self.replicas = replicas
         self._turns = itertools.cycle(self.replicas)
         self._turn = threading.Lock()
 

@@ -1,6 +1,5 @@
 """A SavedModel in the worker's own process, behind the interface of a server; the one file that imports TensorFlow."""
 
-import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,8 +29,7 @@ class InProcess(Endpoint):
 
     def __init__(self, folder: str, target: Target) -> None:
         require_extra("serve", "tensorflow")
-        self.replicas: list[Replica] = [_load(_version_folder(Path(folder), target))]
-        self._turns = itertools.cycle(self.replicas)
+        self._share([_load(_version_folder(Path(folder), target))])
 
     def close(self) -> None:
         """Nothing: the model stays for the next shard."""
