@@ -1,10 +1,12 @@
 """One job from arguments to a finished table: the library function behind digits-batch."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from batch.archives.kinds import is_archive
 from batch.asked import Asked
 from batch.client.endpoint import Endpoint, Offer, ServerError
 from batch.client.exchange import VersionSwappedError
@@ -13,7 +15,7 @@ from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.disk.offered import sync_folder
 from batch.engine import Engine, Listener, Policy
-from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, walk
+from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, name_filter, walk
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Output, Stream, check_output, refuse_to_overwrite
@@ -90,6 +92,7 @@ def run_job(
             stream.close()
     check_output(job.out)
     place = place_of(job.out)
+    _refuse_to_replace_images(job.walk, job.out)
     if not job.force and (job.fresh or not journal_of(place).exists()):
         refuse_to_overwrite(place)
     journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
@@ -199,6 +202,15 @@ class _Run:
         engine.run(cut(walked.files, job.batch_size), self.journal)
         engine.summary.seconds = time.monotonic() - started
         return engine.summary, walked.skipped
+
+
+def _refuse_to_replace_images(what: Walk, out: Path) -> None:
+    """Raise UserError if the table would take the place of a Parquet file that images are read from."""
+    place = os.path.realpath(out)
+    for path in what.paths:
+        is_of_folder = os.path.dirname(place) == os.path.realpath(path) and name_filter(what.globs)(out.name)  # noqa: PTH120 - a path that is no UTF-8 stays as it is
+        if is_archive(place) and os.path.lexists(place) and (os.path.realpath(path) == place or is_of_folder):
+            raise UserError(f"--out {out} would take the place of a file that is to be read: choose another --out")
 
 
 def _named(what: Walk) -> str:
