@@ -3,6 +3,7 @@
 import itertools
 import logging
 import queue
+import threading
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 from batch.cluster.engines.attempt import MOST_AT_ONCE, Account, ClusterError, Errand, Outcome, one_line
 from batch.cluster.local import ShowRows, Tell
 from batch.cluster.shard import Asking, Notify
-from exporter.command import require_extra
+from exporter.command import UserError, require_extra
 
 _CONNECT_S = 15.0
 _LOOK_EVERY_S = 5.0  # while no shard ends
@@ -55,7 +56,7 @@ def run_dask(
         show: told of rows as they are answered.
 
     Raises:
-        UserError: Dask is not installed.
+        UserError: Dask is not installed, or there can be no such scheduler.
         ClusterError: the scheduler cannot be reached, or has gone.
     """
     require_extra("dask", "distributed")
@@ -72,13 +73,28 @@ def _connect(scheduler: str, seconds: float) -> Any:  # noqa: ANN401 - Dask has 
 
     # What it logs is told here, or put right.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            with warnings.catch_warnings():
+                # Of versions that differ between here and there: what does not work says so itself.
+                warnings.simplefilter("ignore")
+                answers.put(Client(scheduler, timeout=seconds, set_as_default=False))
+        except Exception as error:  # noqa: BLE001 - is raised below
+            answers.put(error)
+
+    # With something else at that port, which says nothing, it would wait without end.
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        with warnings.catch_warnings():
-            # Of versions that differ between here and there: what does not work says so itself.
-            warnings.simplefilter("ignore")
-            return Client(scheduler, timeout=seconds, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {error}") from None
+        answer = answers.get(timeout=seconds + _LOOK_EVERY_S)
+    except queue.Empty:
+        answer = TimeoutError("what listens there does not answer as one")
+    if isinstance(answer, ValueError):
+        raise UserError(f"--scheduler {scheduler}: {answer}")
+    if isinstance(answer, Exception):
+        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {answer}")
+    return answer
 
 
 class _Run:
