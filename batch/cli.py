@@ -174,22 +174,16 @@ def _refuse(given: dict[str, bool], reason: str) -> None:
 
 def _watch(job: "Job", settle: float, roll: str | None, move_done: Path | None, move_failed: Path | None) -> None:
     import signal
+    from dataclasses import fields
 
+    from batch.asked import Asked
     from batch.terminal.watching import watching
     from batch.watch.settings import Roll, Watch
     from batch.watch.signals import Stop
     from batch.watch.watcher import run_watch
 
     watch = Watch(
-        walk=job.walk,
-        out=job.out,
-        servers=job.servers,
-        security=job.security,
-        target=job.target,
-        batch_size=job.batch_size,
-        in_flight=job.in_flight,
-        timeout=job.timeout,
-        form=job.form,
+        **{one.name: getattr(job, one.name) for one in fields(Asked)},
         settle=settle,
         roll=Roll() if roll is None else Roll.parse(roll),
         move_done=move_done,

@@ -3,58 +3,38 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
+from batch.asked import Asked
 from batch.client.endpoint import Endpoint, Offer, ServerError
-from batch.client.security import Security
 from batch.client.server import find_server
 from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.disk.offered import sync_folder
 from batch.engine import Engine, Listener, Policy, VersionSwappedError
-from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
+from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, walk
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
-from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite
+from batch.table.output import STANDARD_OUTPUT, Output, Stream, check_output, refuse_to_overwrite
 from batch.table.place import place_of
 from exporter.command import UserError
-from exporter.contract import MODEL_NAME, SIGNATURE
 
 Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is to be done; the options of digits-batch by their names.
+class Job(Asked):
+    """What is to be done, once.
 
     Attributes:
-        walk: folders, files and how they are walked.
-        out: the table; STANDARD_OUTPUT for standard output, which is written as it goes and cannot be resumed.
-        servers: gRPC addresses of replicas; none looks on localhost:8500, then starts the built-in server.
-        security: TLS and call metadata.
-        target: model, signature, version or label.
-        batch_size: most images in a request.
-        in_flight: requests under way; None for as many as the server takes well.
-        timeout: seconds on end that the server may fail.
         max_errors: how many error rows end the run.
         one_version: whether all rows must come from one version of the model.
-        form: columns of the table.
         fresh: throw away the rows of an unfinished run.
         force: overwrite a finished table.
     """
 
-    walk: Walk
-    out: Path
-    servers: tuple[str, ...] = ()
-    security: Security = field(default_factory=Security)
-    target: Target = field(default_factory=lambda: Target(MODEL_NAME, SIGNATURE))
-    batch_size: int = DEFAULT_BATCH_SIZE
-    in_flight: int | None = None
-    timeout: float = 60.0
     max_errors: ErrorLimit | None = None
     one_version: bool = False
-    form: Form = field(default_factory=Form)
     fresh: bool = False
     force: bool = False
 

@@ -113,7 +113,7 @@ class _Pool:
         self._again: deque[tuple[int, int]] = deque()
         self._attempts = how.attempts
         self._lock = threading.Lock()
-        self._facts: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._facts: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
         self._workers: set[_Worker] = set()
         self._is_closed = False
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(how.workers)]
@@ -121,12 +121,17 @@ class _Pool:
             thread.start()
 
     def facts(self) -> Iterator[dict[str, Any]]:
-        """What the workers tell, until all is done; of shards that failed, only those that are not tried again."""
+        """What the workers tell, until all is done; of shards that failed, only those that are not tried again.
+
+        Raises whatever the numbers of shards raise.
+        """
         running = len(self._threads)
         while running:
             fact = self._facts.get()
             if fact is None:
                 running -= 1
+            elif isinstance(fact, Exception):
+                raise fact
             else:
                 yield fact
 
@@ -152,6 +157,8 @@ class _Pool:
                     self._end(worker)
                     worker = None
                     self._fail({"failed": number, "reason": died, "final": False}, attempt)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self._facts.put(error)
         finally:
             self._end(worker)
             self._facts.put(None)

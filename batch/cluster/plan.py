@@ -50,7 +50,7 @@ def plan_job(folder: JobFolder, plan: Plan, walked: Walked, show: Show = lambda 
     A plan that does not come to its end leaves nothing that counts, and can be repeated.
 
     Raises:
-        UserError: another plan came to its end first.
+        UserError: the job cannot be a folder there, or another plan came to its end first.
         OSError: the folder cannot be written.
     """
     name = secrets.token_hex(8)
@@ -63,6 +63,8 @@ def plan_job(folder: JobFolder, plan: Plan, walked: Walked, show: Show = lambda 
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         planned = Planned(plan, name, now, totals.shards, totals.files, totals.octets, walked.skipped)
         is_planned = folder.put_new(JOB_FILE, planned.to_json())
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise UserError(f"{error.filename}: {error.strerror}; choose another folder for the job") from None
     finally:
         if not is_planned:
             folder.remove_all(manifests_of(name))

@@ -5,13 +5,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch.client.security import Security
-from batch.client.tensors import Target
+from batch.asked import Asked
 from batch.disk.long_paths import stat_path
-from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, Walk
-from batch.table.output import STANDARD_OUTPUT, Form, check_output
+from batch.files.walk import STANDARD_INPUT
+from batch.table.output import STANDARD_OUTPUT, check_output
 from exporter.command import UserError
-from exporter.contract import MODEL_NAME, SIGNATURE
 
 _PERIODS = {"hourly": "%Y-%m-%dT%H", "daily": "%Y-%m-%d"}
 
@@ -48,34 +46,16 @@ class Roll:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What a watcher is to do; the options of digits-batch by their names.
+class Watch(Asked):
+    """What a watcher is to do.
 
     Attributes:
-        walk: the folders, the names taken in them, and whether their subfolders are watched, too.
-        out: the table, or what its parts are named after.
-        servers: gRPC addresses of replicas; none looks on localhost:8500, then starts the built-in server.
-        security: TLS and call metadata.
-        target: model, signature, version or label.
-        batch_size: most images in a request.
-        in_flight: requests under way; None for as many as the server takes well.
-        timeout: seconds on end that the server may fail before the connection is made anew.
-        form: columns of the table.
         settle: seconds for which a file must stay as it is before it counts.
         roll: when a part ends.
         move_done: where files go whose row is written; None leaves them.
         move_failed: where they go if their row carries an error.
     """
 
-    walk: Walk
-    out: Path
-    servers: tuple[str, ...] = ()
-    security: Security = field(default_factory=Security)
-    target: Target = field(default_factory=lambda: Target(MODEL_NAME, SIGNATURE))
-    batch_size: int = DEFAULT_BATCH_SIZE
-    in_flight: int | None = None
-    timeout: float = 60.0
-    form: Form = field(default_factory=Form)
     settle: float = 2.0
     roll: Roll = field(default_factory=Roll)
     move_done: Path | None = None

@@ -113,6 +113,7 @@ def test_rows_with_errors(tmp_path: Path, digits_job: RunJob, scripted: Scripted
             "other settings (shard-files)",
         ),
         (["plan", "planned", "scans", "--model-version", "2"], "other settings (model-version)"),
+        (["plan", "scans/0000.png", "scans", "--model-version", "1"], "choose another folder for the job"),
         (["work", "job"], "no planned job"),
         (["work", "planned", "--index", "1"], "--index needs --of"),
         (["run", "planned", "--saved-model", "m"], "--saved-model needs --in-process"),

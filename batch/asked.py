@@ -1,0 +1,38 @@
+"""What a run and a watcher have in common: which files are answered, by whom, and into which table."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batch.client.security import Security
+from batch.client.tensors import Target
+from batch.files.walk import DEFAULT_BATCH_SIZE, Walk
+from batch.table.output import Form
+from exporter.contract import MODEL_NAME, SIGNATURE
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of digits-batch; its options by their names.
+
+    Attributes:
+        walk: folders, files and how they are walked; for a watch, the folders that are watched.
+        out: the table, or what its parts are named after; STANDARD_OUTPUT for standard output, which is written as it
+            goes and cannot be resumed.
+        servers: gRPC addresses of replicas; none looks on localhost:8500, then starts the built-in server.
+        security: TLS and call metadata.
+        target: model, signature, version or label.
+        batch_size: most images in a request.
+        in_flight: requests under way; None for as many as the server takes well.
+        timeout: seconds on end that the server may fail; a watch then makes the connection anew.
+        form: columns of the table.
+    """
+
+    walk: Walk
+    out: Path
+    servers: tuple[str, ...] = ()
+    security: Security = field(default_factory=Security)
+    target: Target = field(default_factory=lambda: Target(MODEL_NAME, SIGNATURE))
+    batch_size: int = DEFAULT_BATCH_SIZE
+    in_flight: int | None = None
+    timeout: float = 60.0
+    form: Form = field(default_factory=Form)
