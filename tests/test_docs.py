@@ -257,7 +257,7 @@ def _why_wrong(words: list[str]) -> str | None:
 def _known_variables() -> set[str]:
     compose = (ROOT / "compose.yaml").read_text(encoding="utf-8") + (ROOT / ".env").read_text(encoding="utf-8")
     ours = {parameter.envvar for _, parameter in _parameters()}
-    return {*re.findall(r"\b[A-Z]+_[A-Z_]+\b", compose), *ours, METADATA_VARIABLE}
+    return {*re.findall(r"\b[A-Z]+_[A-Z_]+\b", compose), *ours, METADATA_VARIABLE, "PYSPARK_PYTHON"}
 
 
 def _why_wrong_for_an_app(name: str, arguments: list[str]) -> str | None:
