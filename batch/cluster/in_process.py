@@ -1,8 +1,8 @@
 """A SavedModel in the worker's own process, behind the interface of a server; the one file that imports TensorFlow."""
 
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,10 +93,16 @@ class _Loaded(Replica):
         return response
 
 
-@cache
+_loaded: dict[Path, _Loaded] = {}
+_loading = threading.Lock()
+
+
 def _load(folder: Path) -> _Loaded:
     """The one model of this process at a folder."""
-    return _Loaded(folder)
+    with _loading:
+        if folder not in _loaded:
+            _loaded[folder] = _Loaded(folder)
+        return _loaded[folder]
 
 
 class _RunError(grpc.RpcError):

@@ -4,6 +4,7 @@ An engine carries the numbers of shards, and nothing else. A worker that dies is
 again after the others, and reported if it fails again and again. The others are done all the same.
 """
 
+import itertools
 import json
 import os
 import pickle
@@ -79,12 +80,16 @@ def run_local(
         UserError: what no other attempt would change, such as a version that the server does not have.
         ShardFailedError: so many shards failed for good on end, and none was done between, that it is not their fault.
     """
+    waiting = iter(numbers)
+    first = next(waiting, None)
+    if first is None:
+        return
     with ExitStack() as stack:
         if asking.saved_model is None and not listening(asking.servers):
             target = open_job(JobFolder(job)).plan.target
             endpoint = stack.enter_context(find_server((), asking.security, target, asking.timeout, notify))
             asking = replace(asking, servers=tuple(replica.address for replica in endpoint.replicas))
-        pool = _Pool(job, iter(numbers), asking, how)
+        pool = _Pool(job, itertools.chain((first,), waiting), asking, how)
         stack.callback(pool.close)
         failures = 0
         for fact in pool.facts():

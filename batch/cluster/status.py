@@ -88,10 +88,15 @@ def _add_failure(status: Status, failure: Failure | None) -> None:
 
 
 def _estimate(status: Status, latest: list[tuple[float, float, int]]) -> None:
-    now = time.time()
-    began = min(ended - seconds for ended, seconds, _ in latest)
-    last = max(latest)
-    if now - last[0] > max(_AT_REST_S, 3 * last[1]):
-        return
-    status.rate = sum(rows for _, _, rows in latest) / max(last[0] - began, 1e-3)
-    status.seconds_left = (status.images - status.rows) / max(status.rate, 1e-9)
+    """Take the rate from the latest shards on end, back to when nobody was at work."""
+    began = time.time()
+    ended, rows = 0.0, 0
+    for end, seconds, count in sorted(latest, reverse=True):
+        if began - end > max(_AT_REST_S, 3 * seconds):
+            break
+        began = min(began, end - seconds)
+        ended = max(ended, end)
+        rows += count
+    if rows:
+        status.rate = rows / max(ended - began, 1e-3)
+        status.seconds_left = (status.images - status.rows) / status.rate

@@ -136,8 +136,9 @@ def test_wrong_usage(tmp_path: Path, digits_job: RunJob, arguments: list[str], s
     assert not (tmp_path / "job").exists()
 
 
-def test_a_worker_that_is_interrupted(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServer) -> None:
-    """Ctrl-C ends a worker with 130 and what to do; its shard is another's at once."""
+@pytest.mark.parametrize("way", ["work", "run"])
+def test_an_interrupted_command(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServer, way: str) -> None:
+    """Ctrl-C ends a worker, or all, with 130 and what to do; what was under way is another worker's at once."""
     write_files(tmp_path / "scans", 40)
     digits_job("plan", "job", "scans", "--model-version", "1", "--shard-files", "4")
 
@@ -148,7 +149,7 @@ def test_a_worker_that_is_interrupted(tmp_path: Path, digits_job: RunJob, script
     scripted.script = wait
     with interruptible():
         worker = subprocess.Popen(
-            _command("work", "job", "--server", scripted.address), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+            _command(way, "job", "--server", scripted.address), cwd=tmp_path, stderr=subprocess.PIPE, text=True
         )
     wait_for(lambda: scripted.calls > 5)
     worker.send_signal(signal.SIGINT)

@@ -136,3 +136,18 @@ def test_status_from_markers(tmp_path: Path, scripted: ScriptedServer) -> None:
     assert status.seconds_left == pytest.approx(25 / status.rate)
     assert [failure.shard for failure in status.failures] == [1]
     assert json.loads(json.dumps(status.to_json()))["failures"][0]["attempts"] == 1
+
+
+def test_the_rate_after_a_pause(tmp_path: Path, done: str) -> None:
+    """The rate is that of the shards on end: a night between two of them does not count."""
+    (tmp_path / "job" / "done" / "00002.json").unlink()
+    for number, hours in ((0, 12.0), (1, 0.0)):
+        place = tmp_path / "job" / "done" / f"0000{number}.json"
+        facts = json.loads(place.read_bytes())
+        facts["ended"] -= hours * 3600
+        facts["summary"]["seconds"] = 2.0
+        place.write_text(json.dumps(facts))
+    assert status_of(done).rate == pytest.approx(20 / 2.0)
+    facts["ended"] -= 3600
+    place.write_text(json.dumps(facts))
+    assert status_of(done).rate is None

@@ -63,6 +63,11 @@ def test_workers_answer_all(job: str, scripted: ScriptedServer) -> None:
     assert list(_workers()) == []
 
 
+def test_with_nothing_to_do_nothing_is_started(job: str) -> None:
+    """Of a job that is done, neither a worker nor a server is needed."""
+    run_local(job, iter(()), asking(), Told().tell, TWO, notify=pytest.fail)
+
+
 def test_a_killed_worker_is_replaced(job: str, scripted: ScriptedServer) -> None:
     """A worker that SIGKILL ends in the middle of a shard costs nothing but its time."""
     killed: list[int] = []
