@@ -221,7 +221,7 @@ def run(
     failed: dict[int, Exception] = {}
     with _ended(job):
         before = status_of(job)
-        with answering(before.shards, before.done) as show:
+        with answering(before.shards, before.done, notify) as show:
 
             def tell(number: int, error: Exception | None) -> None:
                 if error is None:
@@ -302,6 +302,9 @@ def finish(
 
 
 def _print_shard(marker: "Marker") -> None:
+    """For logs: on a terminal there is a display."""
+    if sys.stderr.isatty():
+        return
     summary = marker.summary
     errors = f", {summary.errors.total():,} with an error" if summary.errors else ""
     notify(

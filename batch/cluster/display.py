@@ -15,6 +15,7 @@ from batch.cluster.status import Status
 from batch.terminal.display import print_notice
 
 _EVERY_S = 0.2
+_LOG_EVERY_S = 60.0
 _MOST_LINES = 5  # of shards that failed
 
 
@@ -29,15 +30,16 @@ class Answering(Protocol):
 
 
 @contextlib.contextmanager
-def answering(shards: int, done: int) -> Iterator[Answering]:
-    """Show shards done, images/s of all workers together, errors and time left, on a terminal; elsewhere nothing.
+def answering(shards: int, done: int, notify: Callable[[str], None]) -> Iterator[Answering]:
+    """Show shards done, images/s of all workers together, errors and time left; where no terminal is, now and then.
 
     Args:
         shards: of the job.
         done: of these, before this run.
+        notify: prints a line in a log.
     """
     if not sys.stderr.isatty():
-        yield _Nothing()
+        yield _Log(notify, shards, done)
         return
     columns = (
         TextColumn("shards"),
@@ -51,12 +53,30 @@ def answering(shards: int, done: int) -> Iterator[Answering]:
         yield _Bar(bar, shards, done)
 
 
-class _Nothing:
+class _Log:
+    """A line now and then, of which a log of days still can be read."""
+
+    def __init__(self, notify: Callable[[str], None], shards: int, done: int) -> None:
+        self._notify = notify
+        self._shards = shards
+        self._done = done
+        self._started = self._told = time.monotonic()
+        self._rows = self._errors = 0
+
     def rows(self, count: int, errors: int) -> None:
-        pass
+        self._rows += count
+        self._errors += errors
 
     def shard(self) -> None:
-        pass
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= _LOG_EVERY_S:
+            self._told = now
+            rate = self._rows / (now - self._started)
+            self._notify(
+                f"{self._done:,} of {self._shards:,} shards done; {self._rows:,} images, {rate:,.0f} images/s, "
+                f"{self._errors:,} errors"
+            )
 
 
 class _Bar:

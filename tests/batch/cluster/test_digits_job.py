@@ -159,6 +159,27 @@ def test_an_interrupted_command(tmp_path: Path, digits_job: RunJob, scripted: Sc
     assert digits_job("status", "job").returncode == 0
 
 
+@pytest.mark.parametrize("way", ["work", "run"])
+def test_a_full_disk(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServer, way: str) -> None:
+    """A part that the disk does not take is exit code 3 and what to do; with room, the same command goes on."""
+    write_files(tmp_path / "scans", 200)
+    digits_job("plan", "job", "scans", "--model-version", "1", "--shard-files", "100")
+    command = (way, "job", "--server", scripted.address)
+    # Files of at most 1 KiB: markers are shorter, parts are longer.
+    limited = subprocess.run(
+        ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *_command(*command)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert limited.returncode == 3, limited.stderr
+    assert "File too large" in limited.stderr
+    assert digits_job("status", "job").returncode == 3
+    assert digits_job(*command).returncode == 0
+    assert digits_job("finish", "job", "--out", "job.csv").returncode == 0
+
+
 def test_workers_end_with_who_started_them(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServer) -> None:
     """If SIGKILL ends digits-job run, its workers end by themselves; what is done stays, and the command goes on."""
     write_files(tmp_path / "scans", 40)
