@@ -147,6 +147,11 @@ def test_every_command_line_of_a_page_is_valid(page: str) -> None:
         "docker compose --profile nothing up",
         "docker build -f docker/nothing.Dockerfile .",
         "python nothing.py",
+        "kubectl apply -f examples/cluster/kubernetes/nothing.yaml",
+        "kubectl wait job/nothing",
+        "sbatch examples/cluster/nothing.sh job",
+        "spark-submit --master yarn examples/cluster/nothing.py run job",
+        "spark-submit --master yarn examples/cluster/spark_submit.py run job --nothing",
         "curl localhost:8501/v2/models/digits",
         "NOTHING=1 digits-serve",
         "nothing at all",
@@ -252,7 +257,7 @@ def _why_wrong(words: list[str]) -> str | None:
 def _known_variables() -> set[str]:
     compose = (ROOT / "compose.yaml").read_text(encoding="utf-8") + (ROOT / ".env").read_text(encoding="utf-8")
     ours = {parameter.envvar for _, parameter in _parameters()}
-    return {*re.findall(r"\b[A-Z]+_[A-Z_]+\b", compose), *ours, METADATA_VARIABLE}
+    return {*re.findall(r"\b[A-Z]+_[A-Z_]+\b", compose), *ours, METADATA_VARIABLE, "PYSPARK_PYTHON"}
 
 
 def _why_wrong_for_an_app(name: str, arguments: list[str]) -> str | None:
@@ -339,6 +344,37 @@ def _why_wrong_for_pre_commit(arguments: list[str]) -> str | None:
     return None if arguments == ["install"] and (ROOT / ".pre-commit-config.yaml").is_file() else "there are no hooks"
 
 
+def _why_wrong_for_kubectl(arguments: list[str]) -> str | None:
+    names = {
+        name
+        for path in (ROOT / "examples" / "cluster" / "kubernetes").glob("*.yaml")
+        for name in re.findall(r"^  name: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    for argument in arguments:
+        kind, is_named, name = argument.partition("/")
+        if kind == "job" and is_named and name not in names:
+            return f"no manifest has {argument}"
+        path = argument.removeprefix("--from-file=")
+        if (path != argument or path.endswith(".yaml")) and not (ROOT / path).exists():
+            return f"there is no {path}"
+    return None if arguments[0] in ("apply", "create", "wait", "logs") else f"no check for kubectl {arguments[0]}"
+
+
+def _why_wrong_for_sbatch(arguments: list[str]) -> str | None:
+    script = next(argument for argument in arguments if not argument.startswith("--"))
+    return None if os.access(ROOT / script, os.X_OK) else f"{script} is no program"
+
+
+def _why_wrong_for_spark_submit(arguments: list[str]) -> str | None:
+    script = next((place for place, argument in enumerate(arguments) if argument.endswith(".py")), 0)
+    if not (ROOT / arguments[script]).is_file():
+        return f"there is no {arguments[script]}"
+    unknown = set(arguments[:script:2]) - {"--master", "--deploy-mode", "--archives", "--conf"}
+    if unknown:
+        return f"no check for {unknown}"
+    return _why_wrong_for_an_app("digits-job", arguments[script + 1 :])
+
+
 PROGRAMS: dict[str, Callable[[list[str]], str | None]] = {
     "make": _why_wrong_for_make,
     "pip": _why_wrong_for_pip,
@@ -349,6 +385,10 @@ PROGRAMS: dict[str, Callable[[list[str]], str | None]] = {
     "node": _why_wrong_for_node,
     "npm": _why_wrong_for_npm,
     "pre-commit": _why_wrong_for_pre_commit,
+    "kubectl": _why_wrong_for_kubectl,
+    "sbatch": _why_wrong_for_sbatch,
+    "spark-submit": _why_wrong_for_spark_submit,
+    "dask": lambda arguments: None if arguments[0] in ("scheduler", "worker") else "no check for it",
     "find": lambda _: None,  # the system's
 }
 

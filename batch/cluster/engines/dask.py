@@ -3,15 +3,17 @@
 import itertools
 import logging
 import queue
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from batch.cluster.engines.attempt import MOST_AT_ONCE, Account, ClusterError, Errand, Outcome, one_line
 from batch.cluster.local import ShowRows, Tell
 from batch.cluster.shard import Asking, Notify
-from exporter.command import require_extra
+from exporter.command import UserError, require_extra
 
 _CONNECT_S = 15.0
 _LOOK_EVERY_S = 5.0  # while no shard ends
@@ -55,7 +57,7 @@ def run_dask(
         show: told of rows as they are answered.
 
     Raises:
-        UserError: Dask is not installed.
+        UserError: Dask is not installed, or there can be no such scheduler.
         ClusterError: the scheduler cannot be reached, or has gone.
     """
     require_extra("dask", "distributed")
@@ -72,13 +74,28 @@ def _connect(scheduler: str, seconds: float) -> Any:  # noqa: ANN401 - Dask has 
 
     # What it logs is told here, or put right.
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            with warnings.catch_warnings():
+                # Of versions that differ between here and there: what does not work says so itself.
+                warnings.simplefilter("ignore")
+                answers.put(Client(scheduler, timeout=seconds, set_as_default=False))
+        except Exception as error:  # noqa: BLE001 - is raised below
+            answers.put(error)
+
+    # With something else at that port, which says nothing, it would wait without end.
+    threading.Thread(target=connect, daemon=True).start()
     try:
-        with warnings.catch_warnings():
-            # Of versions that differ between here and there: what does not work says so itself.
-            warnings.simplefilter("ignore")
-            return Client(scheduler, timeout=seconds, set_as_default=False)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {error}") from None
+        answer = answers.get(timeout=seconds + _LOOK_EVERY_S)
+    except queue.Empty:
+        answer = TimeoutError("what listens there does not answer as one")
+    if isinstance(answer, ValueError):
+        raise UserError(f"--scheduler {scheduler}: {answer}")
+    if isinstance(answer, Exception):
+        raise ClusterError(f"there is no Dask scheduler at {scheduler}: {answer}")
+    return answer
 
 
 class _Run:
@@ -103,29 +120,25 @@ class _Run:
 
     def run(self, numbers: Iterable[int]) -> None:
         """Submit shards as others end, until none is left."""
-        from distributed.comm import CommClosedError  # noqa: PLC0415 - as above
-
         waiting = iter(numbers)
-        try:
-            for number in itertools.islice(waiting, MOST_AT_ONCE):
-                self._submit(number)
-            while self._shards:
-                try:
-                    future = self._ended.get(timeout=_LOOK_EVERY_S)
-                except queue.Empty:
-                    self._look()
-                    continue
-                if future in self._shards and self._is_over(future):
-                    following = next(waiting, None)
-                    if following is not None:
-                        self._submit(following)
-        except CommClosedError:
-            raise self._gone() from None
+        for number in itertools.islice(waiting, MOST_AT_ONCE):
+            self._submit(number)
+        while self._shards:
+            try:
+                future = self._ended.get(timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                self._look()
+                continue
+            if future in self._shards and self._is_over(future):
+                following = next(waiting, None)
+                if following is not None:
+                    self._submit(following)
 
     def _submit(self, number: int, workers: Iterable[str] = ()) -> None:
         options = {"workers": list(workers), "allow_other_workers": True} if workers else {}
         # Not pure: the same shard again is another task.
-        future = self._client.submit(_on_worker, self._errand, number, pure=False, **options)
+        with self._at_scheduler():
+            future = self._client.submit(_on_worker, self._errand, number, pure=False, **options)
         self._shards[future] = number
         if workers:
             self._elsewhere.add(future)
@@ -144,7 +157,7 @@ class _Run:
         if self._account.ends(number, outcome, len(failed_at)):
             return True
         self._failed_at[number] = failed_at = [*failed_at, outcome.place]
-        self._submit(number, [worker for worker in self._client.nthreads() if worker not in failed_at])
+        self._submit(number, [worker for worker in self._workers() if worker not in failed_at])
         return False
 
     def _outcome(self, future: Any) -> Outcome:  # noqa: ANN401 - as above
@@ -161,23 +174,39 @@ class _Run:
             return Outcome("", one_line(error))
         return outcome
 
-    def _gone(self) -> ClusterError:
-        return ClusterError(f"the Dask scheduler at {self._scheduler} has gone")
-
     def _look(self) -> None:
         """Look what is wrong while no shard ends."""
-        if not self._client.nthreads():
+        if not self._workers():
             if not self._is_waiting_told:
                 self._account.notify(f"the Dask scheduler at {self._scheduler} has no workers: waiting for one")
             self._is_waiting_told = True
             return
         # Dask forgets that other workers are allowed if all are gone when a task becomes ready, and gives the task to
         # nobody.
-        given = {key for keys in self._client.processing().values() for key in keys}
+        with self._at_scheduler():
+            given = {key for keys in self._client.processing().values() for key in keys}
         for future in [future for future in self._elsewhere if not future.done() and future.key not in given]:
             self._elsewhere.discard(future)
             self._submit(self._shards.pop(future))
             future.cancel()
+
+    def _workers(self) -> list[str]:
+        with self._at_scheduler():
+            return list(self._client.nthreads())
+
+    @contextmanager
+    def _at_scheduler(self) -> Iterator[None]:
+        """Turn what is raised when there is no scheduler any more into ClusterError."""
+        try:
+            yield
+        except Exception as error:
+            # Its class differs from call to call.
+            if isinstance(error, OSError) or self._client.status != "running":
+                raise self._gone() from None
+            raise
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(f"the Dask scheduler at {self._scheduler} has gone")
 
 
 def _on_worker(errand: Errand, number: int) -> Outcome:

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -85,8 +85,11 @@ class Cluster(ABC):
     Attributes:
         arguments: with which `digits-job run` uses it.
         environment: of that command.
+        head: the scheduler, or the master.
         workers: running; those that are killed are taken out of the list.
     """
+
+    head: Daemon
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,15 +97,13 @@ class Cluster(ABC):
         self.environment: dict[str, str] = {}
         self.workers: list[Daemon] = []
         self._started = 0
-        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for worker in self.workers:
-            worker.kill()
-        self._stack.close()
+        for daemon in (*self.workers, self.head):
+            daemon.kill()
 
     def fill(self) -> None:
         """Start workers until there are two."""
@@ -121,9 +122,6 @@ class Cluster(ABC):
         self.workers.remove(worker)
         worker.kill()
 
-    def _keep(self, daemon: Daemon) -> None:
-        self._stack.callback(daemon.kill)
-
     @abstractmethod
     def _start(self, name: str, environment: dict[str, str]) -> Daemon: ...
 
@@ -136,8 +134,8 @@ class DaskCluster(Cluster):
         address = f"tcp://{LOOPBACK}:{free_port()}"
         self.arguments = ["--engine", "dask", "--scheduler", address]
         options = ["--host", LOOPBACK, "--port", address.rpartition(":")[2], "--dashboard-address", f"{LOOPBACK}:0"]
-        self._keep(
-            Daemon(self._dask("scheduler", *options), folder / "scheduler.log", "Scheduler at:", folder, _FEW_FAILURES)
+        self.head = Daemon(
+            self._dask("scheduler", *options), folder / "scheduler.log", "Scheduler at:", folder, _FEW_FAILURES
         )
 
     def _start(self, name: str, environment: dict[str, str]) -> Daemon:
@@ -171,7 +169,7 @@ class SparkCluster(Cluster):
         options = ["--host", LOOPBACK, "--port", port, "--webui-port", "0"]
         command = self._spark("master.Master", *options)
         ready = "I have been elected leader"
-        self._keep(Daemon(command, folder / "master.log", ready, folder, self.environment))
+        self.head = Daemon(command, folder / "master.log", ready, folder, self.environment)
 
     def _start(self, name: str, environment: dict[str, str]) -> Daemon:
         options = ["--host", LOOPBACK, "--webui-port", "0", "--cores", "1", "--memory", "1g"]

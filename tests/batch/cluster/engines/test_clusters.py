@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -20,6 +19,7 @@ from tests.batch.cluster.engines.clusters import LOOPBACK, Cluster, DaskCluster,
 from tests.batch.cluster.support import BATCH, plan, write_files
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import read_rows, wait_for
+from tests.conftest import interruptible
 
 FILES = 200
 SHARD_FILES = 20
@@ -154,17 +154,22 @@ def _lose_a_worker(cluster: Cluster, jobs: Jobs, served: ScriptedServer, moment:
 def _lose_the_driver(cluster: Cluster, jobs: Jobs, served: ScriptedServer, moment: int) -> None:
     """Run a job, kill the command after so many requests, and repeat it."""
     jobs.plan("job")
-    gate = Gate(served, moment)
-    process = jobs.start("job", *cluster.arguments, **cluster.environment)
-    gate.wait(process)
-    process.kill()
-    gate.open()
-    with suppress(subprocess.TimeoutExpired):  # its JVM has the same streams
-        process.communicate(timeout=30)
-    done = served.calls
+    _end_early(cluster, jobs, served, moment, signal.SIGKILL)
     jobs.run("job", *cluster.arguments, **cluster.environment)
     assert jobs.table("job") == jobs.table("local")
-    assert served.calls > done or done >= REQUESTS
+
+
+def _end_early(cluster: Cluster, jobs: Jobs, served: ScriptedServer, moment: int, number: signal.Signals) -> str:
+    """Send a signal to the command after so many requests; returns what it said."""
+    gate = Gate(served, moment)
+    with interruptible():
+        process = jobs.start("job", *cluster.arguments, **cluster.environment)
+    gate.wait(process)
+    process.send_signal(number)
+    gate.open()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if number == signal.SIGINT else -number), err
+    return err
 
 
 @pytest.mark.clusters
@@ -175,8 +180,32 @@ def test_a_worker_is_killed(cluster: Cluster, jobs: Jobs, served: ScriptedServer
 
 @pytest.mark.clusters
 def test_the_driver_is_killed(cluster: Cluster, jobs: Jobs, served: ScriptedServer) -> None:
-    """What is done stays done, and the same command does the rest."""
-    _lose_the_driver(cluster, jobs, served, REQUESTS // 3)
+    """What is done stays done, and the same command does the rest; likewise after Ctrl-C."""
+    jobs.plan("job")
+    said = _end_early(cluster, jobs, served, REQUESTS // 4, signal.SIGINT)
+    assert "interrupted; repeat the command to go on" in said
+    assert "Traceback" not in said
+    _end_early(cluster, jobs, served, REQUESTS // 4, signal.SIGKILL)
+    served.calls = 0
+    jobs.run("job", *cluster.arguments, **cluster.environment)
+    assert served.calls < REQUESTS
+    assert jobs.table("job") == jobs.table("local")
+
+
+@pytest.mark.clusters
+def test_a_cluster_without_workers(started: Cluster, jobs: Jobs) -> None:
+    """The command says what it waits for, and goes on with the first worker."""
+    for worker in [*started.workers]:
+        started.kill(worker)
+    jobs.plan("job")
+    process = jobs.start("job", *started.arguments, **started.environment)
+    assert process.stderr is not None
+    said = next(line for line in process.stderr if "waiting for one" in line)
+    assert started.arguments[-1] in said
+    started.start_worker()
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    assert jobs.table("job") == jobs.table("local")
 
 
 @pytest.mark.clusters
@@ -228,6 +257,28 @@ def test_shards_that_always_fail(cluster: Cluster, jobs: Jobs, served: ScriptedS
     assert "Traceback" not in err
     served.script = lambda *_: None
     jobs.run("job", *cluster.arguments, **cluster.environment)
+    assert jobs.table("job") == jobs.table("local")
+
+
+@pytest.mark.clusters
+@pytest.mark.parametrize(("kind", "code"), [(DaskCluster, 3), (SparkCluster, 0)], ids=["dask", "spark"])
+def test_the_head_is_killed(kind: type[Cluster], code: int, jobs: Jobs, served: ScriptedServer, tmp_path: Path) -> None:
+    """Without its scheduler a run on Dask ends, and may go on elsewhere; one on Spark does without its master."""
+    jobs.plan("job")
+    (tmp_path / "cluster").mkdir()
+    with kind(tmp_path / "cluster") as cluster:
+        cluster.fill()
+        gate = Gate(served, REQUESTS // 3)
+        process = jobs.start("job", *cluster.arguments, **cluster.environment)
+        gate.wait(process)
+        cluster.head.kill()
+        gate.open()
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    if code:
+        assert f"the Dask scheduler at {cluster.arguments[-1]} has gone; repeat the command to go on" in err
+    jobs.run("job", "--engine", "local", "--workers", "2")
     assert jobs.table("job") == jobs.table("local")
 
 
