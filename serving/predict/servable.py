@@ -91,25 +91,21 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
 
 def _load_functions(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
     root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
-    of_functions = graph.HasField("object_graph_def")
     return root, {
-        name: Signature(graph.signature_def[name], run, of_functions) for name, run in root.signatures.items()
+        name: Signature(graph.signature_def[name], run, checks_shapes=True) for name, run in root.signatures.items()
     }
 
 
 def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
-    """Load a graph that TensorFlow 1 wrote: as functions, which are faster, or where they cannot be made, in a Session.
+    """Load a graph that TensorFlow 1 wrote.
 
-    They cannot be made of reference variables, nor of shapes that only a graph of that time leaves open.
+    Not as functions: they cannot be made of all such graphs, and reference variables would outlive them for ever.
     """
-    try:
-        return _load_functions(folder, graph)
-    except Exception:  # noqa: BLE001 - what really is wrong with the folder, the Session will say as well
-        session = load_session(folder, _SERVE_TAGS)
-        return session, {
-            name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
-            for name, definition in graph.signature_def.items()
-        }
+    session = load_session(folder, _SERVE_TAGS)
+    return session, {
+        name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
+        for name, definition in graph.signature_def.items()
+    }
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
