@@ -13,7 +13,7 @@ help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 test: .venv/dev.installed check ## Lint, types, walls between rooms, tests; some minutes
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-containers: .venv/dev.installed ## The images and compose.yaml, with a real container engine; some minutes
 	docker/with-engine.sh $(BIN)/python -m pytest -m containers tests/docker

@@ -3,7 +3,7 @@
     python benchmarks/accuracy_rate.py RUN... [--data DIR] [--chart FILE.png] [--json FILE] [--rounds 5]
 
 Each RUN is a run folder of digits-train. Runs of one recipe count as one: the mean of the accuracies that stand in
-their metrics.json, and the rate of the first. That is published as digits-export does it, in float32 and, where the
+their metrics.json, and the rate of the first. That is written as digits-export writes it, in float32 and, where the
 network stays within its tolerance, in bfloat16, and `serving_default` is asked in process for MNIST's test images as
 PNG files, two threads of 512 images a call. After a round that does not count all are measured in turn; medians are
 printed. bfloat16 is computed on processors with AMX alone: which there is, stands under the picture.
@@ -40,7 +40,8 @@ from benchmarks.nondigits import encode  # noqa: E402 - as above
 from exporter.contract import IMAGE_BYTES, RUN_METRICS, SIGNATURE  # noqa: E402 - as above
 from exporter.network.processor import AMX, has  # noqa: E402 - as above
 from exporter.network.served import BFLOAT16, FLOAT32  # noqa: E402 - as above
-from exporter.publish import publish  # noqa: E402 - as above
+from exporter.publish import prepare  # noqa: E402 - as above
+from exporter.signatures import write_saved_model  # noqa: E402 - as above
 from trainer.data.datasets import load  # noqa: E402 - as above
 
 BATCH, THREADS = 512, 2
@@ -110,12 +111,14 @@ def measure(networks: list[Network], images: list[bytes], rounds: int) -> None:
         models = {}
         for network in networks:
             for dtype in DTYPES:
-                status.update(f"Publishing {network.recipe} in {dtype}")
+                status.update(f"Writing {network.recipe} in {dtype}")
+                version = Path(folder) / network.recipe / dtype
                 try:
-                    version = publish(network.runs[0], Path(folder) / network.recipe / dtype, lambda _: None, dtype)
+                    form, _, _ = prepare(network.runs[0], dtype)
                 except UserError as refusal:
                     print(f"{network.recipe}: {refusal}", file=sys.stderr)
                     continue
+                write_saved_model(form, version)
                 models[network.recipe, dtype] = tf.saved_model.load(str(version))
         rates: dict[tuple[str, str], list[float]] = {name: [] for name in models}
         for number in range(rounds + 1):

@@ -43,6 +43,15 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
+    network, images, reference = prepare(run, dtype)
+    return publish_network(network, images, reference, to, on_step)
+
+
+def prepare(run: Path, dtype: str = FLOAT32) -> tuple[Network, list[bytes], Reference]:
+    """What is published of a run folder: the network as it is served, the images to warm up with, what it must answer.
+
+    Raises UserError as `publish`.
+    """
     model, temperature = load(run), _load_temperature(run)
     images = _load_images(run)
     reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
@@ -50,7 +59,7 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
     for name, form in network.forms.items():
         # The verification sees one of them, the one for this processor.
         _check_form(form, name, reference)
-    return publish_network(network, images, reference, to, on_step)
+    return network, images, reference
 
 
 def publish_network(

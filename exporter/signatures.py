@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import keras
 import tensorflow as tf
 
 from exporter.contract import (
@@ -66,20 +66,20 @@ def _outputs(probabilities: tf.Tensor, code: tf.Tensor) -> Outputs:
 def write_saved_model(network: Network, folder: Path) -> None:
     """Write a network with both signatures.
 
-    Through ExportArchive: a Keras model hung on a tf.Module loads in Python, but TensorFlow Serving does not find its
-    variables.
+    Each is traced once, which takes seconds: only what is traced hangs on the model, not the functions, which saving
+    would trace again (as Keras' ExportArchive does). Nor do the network's layers, among which TensorFlow Serving does
+    not find its variables.
     """
-    archive = keras.export.ExportArchive()
-    if network.table is not None:
-        archive.track(network.table)
-    archive.add_endpoint(
-        name=SIGNATURE,
-        fn=image_signature(network),
-        input_signature=[tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)],
-    )
-    archive.add_endpoint(
-        name=PIXELS_SIGNATURE,
-        fn=pixels_signature(network),
-        input_signature=[tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=PIXELS)],
-    )
-    archive.write_out(str(folder), verbose=False)
+    signatures = {
+        SIGNATURE: _traced(image_signature(network), tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)),
+        PIXELS_SIGNATURE: _traced(pixels_signature(network), tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=PIXELS)),
+    }
+    model = tf.Module()
+    model.weights = signatures[PIXELS_SIGNATURE].variables
+    model.table = network.table
+    tf.saved_model.save(model, str(folder), signatures=signatures)
+
+
+def _traced(function: Callable[[tf.Tensor], Outputs], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types
+    # AutoGraph would rewrite every function that is called, to find that none branches on a tensor.
+    return tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()

@@ -8,7 +8,8 @@ does not.
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def verify(folder: Path, reference: Reference) -> None:
     from exporter.warmup import read_warmup  # noqa: PLC0415 - imports TensorFlow
 
     requests = list(read_warmup(folder))
-    for open_model in (_as_python_does, _as_the_server_does):
+
+    def check(open_model: Callable[[Path], AbstractContextManager[Predict]]) -> None:
         way = open_model.__name__.strip("_").replace("_", " ")
         try:
             with open_model(folder) as predict:
@@ -100,6 +102,11 @@ def verify(folder: Path, reference: Reference) -> None:
             raise DifferenceError(f"run {way}, {difference}") from None
         except tf.errors.OpError as error:
             raise DifferenceError(f"run {way}, it fails: {error.message.splitlines()[0]}") from None
+
+    # Both at once: nearly all the time goes into TensorFlow's optimising of the graph, which takes one core.
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(check, (_as_python_does, _as_the_server_does)):
+            pass
 
 
 def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array, tolerance: float) -> None:

@@ -21,6 +21,24 @@ ROOT = Path(__file__).resolve().parent.parent
 RunBatch = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+LONG = (
+    "tests/exporter/test_publish.py",
+    "tests/exporter/network/test_fold.py",
+    "tests/batch/test_kills.py",
+    "tests/benchmarks/test_throughput.py",
+    "tests/benchmarks/test_accuracy_rate.py",
+    "tests/serving/test_soak.py",
+    "tests/trainer/fitting/test_checkpoint.py",
+    "tests/trainer/test_cli.py",
+)
+"""The files of half a minute and more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files: at the end, one would keep one of two processes busy while the other has nothing."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Processes started within take SIGINT, though a shell that runs the tests in its background has it ignored."""

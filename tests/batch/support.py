@@ -25,12 +25,12 @@ def read_rows(path: Path) -> list[Row]:
         return list(csv.DictReader(file))
 
 
-def wait_for(condition: Callable[[], bool], *, seconds: float = 120.0) -> None:
-    """Wait until something is so; fail if it never is."""
+def wait_for(condition: Callable[[], bool], *, seconds: float = 120.0, every: float = 0.01) -> None:
+    """Wait until something is so, looking every so many seconds; fail if it never is."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.002)
+        time.sleep(every)
 
 
 def write_scans(folder: Path, pngs: Sequence[bytes], count: int) -> list[str]:
@@ -83,7 +83,7 @@ class Client:
 
     def wait_for_answers(self, count: int) -> None:
         """Wait until that many requests are written down, by this run and those before it."""
-        wait_for(lambda: self.answered() >= count or self._process.poll() is not None)
+        wait_for(lambda: self.answered() >= count or self._process.poll() is not None, every=0.002)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

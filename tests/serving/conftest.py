@@ -33,8 +33,49 @@ READY_SECONDS = 60.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
 
+def wait_at_gate(gate: tf.Tensor) -> dict[str, tf.Tensor]:
+    """An entry point whose requests last until the gate of their first row opens, at next to no cost."""
+    looks = tf.data.Dataset.from_tensors(gate[0]).repeat()
+    spec = looks.element_spec
+    each = tf.raw_ops.SleepDataset(
+        input_dataset=tf.data.experimental.to_variant(looks),
+        sleep_microseconds=tf.constant(10_000, tf.int64),
+        output_types=[spec.dtype],
+        output_shapes=[spec.shape],
+    )
+    looks = tf.data.experimental.from_variant(each, spec)
+    in_vain = looks.take_while(lambda path: tf.size(tf.io.matching_files(path)) == 0)
+    return {"looks": tf.fill(tf.shape(gate), in_vain.reduce(0, lambda count, _: count + 1))}
+
+
+class Gate:
+    """What requests of `wait_at_gate` wait for: a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path, self._never = folder / "gate", folder / "never"
+        self.path, self.never = str(self._path), str(self._never)
+        """Its name in requests, and that of another one, which opens when the test is over."""
+
+    def open(self) -> None:
+        """Let pass who waits, and who comes."""
+        self._path.touch()
+
+    def open_all(self) -> None:
+        """Let everybody pass: a server that is stopped waits for its requests."""
+        self._path.touch()
+        self._never.touch()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """A gate that is closed; to be asked for after `start`, as it is to open before the server is stopped."""
+    gate = Gate(tmp_path)
+    yield gate
+    gate.open_all()
+
+
 def make_lengths() -> Any:  # noqa: ANN401 - TensorFlow has no types
-    """Make a small model that is quick to load, with an entry point that takes as long as one asks for."""
+    """Make a small model that is quick to load, with an entry point that takes as long as one wants (`Gate`)."""
     module = tf.Module()
     module.factor = tf.Variable(3, dtype=tf.int64)
 
@@ -42,14 +83,8 @@ def make_lengths() -> Any:  # noqa: ANN401 - TensorFlow has no types
         length = tf.cast(tf.strings.length(image_bytes), tf.int64)
         return {"length": length, "tripled": length * module.factor, "same": image_bytes}
 
-    def slow(rounds: tf.Tensor) -> dict[str, tf.Tensor]:
-        product = tf.while_loop(
-            lambda _: True, lambda m: (m @ m / 300.0,), (tf.ones([300, 300]),), maximum_iterations=rounds
-        )[0]
-        return {"corner": product[0, 0]}
-
     module.lengths = tf.function(lengths, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    module.slow = tf.function(slow, input_signature=[tf.TensorSpec([], tf.int32, name="rounds")])
+    module.slow = tf.function(wait_at_gate, input_signature=[tf.TensorSpec([None], tf.string, name="gate")])
     return module
 
 

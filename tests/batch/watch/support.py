@@ -101,7 +101,7 @@ class Watching:
             assert self.runs(), self.log
             return sum(len(read_rows(table)) for table in tables if table.exists()) >= count
 
-        wait_for(are_there)
+        wait_for(are_there, every=0.05)  # reading a table takes a while
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it with a signal; returns its exit code."""

@@ -1,5 +1,8 @@
 """A folded network says what Keras says, in float32 to the last digits, in bfloat16 nearly."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,7 @@ import numpy as np
 import pytest
 
 from exporter.command import UserError, quiet_tensorflow
-from tests.support import write_png
+from tests.support import Image, write_png
 
 quiet_tensorflow()
 
@@ -48,14 +51,55 @@ def test_every_recipe_is_folded_without_a_difference(name: str) -> None:
     for temperature in (1.0, 1.7):
         expected = calibrated(model, temperature)(images)
         np.testing.assert_allclose(served(model, temperature)(images), expected, atol=1e-6)
+        assert served(model, temperature)(images[:0]).shape == (0, 10)
 
 
-def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str) -> None:
+@dataclass(frozen=True)
+class Published:
+    """A version in bfloat16, which takes half a minute to publish, for several tests."""
+
+    version: Path
+    cpuinfo: Path
+    """What it finds out from what processor it is loaded on; missing."""
+    pictures: Image
+    """What it was verified with, uint8 [n, 28, 28]."""
+    expected: Any
+    """What Keras says of them; float32 [n, 10]."""
+    weights: int
+    """Of the network."""
+
+
+PROCESSORS = {"dense-128-32": "avx512_bf16 amx_bf16 avx512f", "cnn": ""}
+"""Where each network is published, and so verified, by the processor's flags: in bfloat16 and in float32."""
+
+
+def processor(file: Path, flags: str) -> None:
     """Let SavedModels find a processor with these flags; none at all without any."""
-    file = tmp_path / "cpuinfo"
+    file.unlink(missing_ok=True)
     if flags:
         file.write_text(f"processor\t: 0\nmodel name\t: made up\nflags\t\t: fpu {flags} sse2\nbugs\t\t: amx_bf16\n\n")
-    monkeypatch.setattr("exporter.network.processor._PROCESSOR", str(file))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Published]:
+    """A recipe's network, published once."""
+
+    @cache
+    def publish(name: str) -> Published:
+        model, folder = fitted(name), tmp_path_factory.mktemp(name)
+        pictures = np.random.default_rng(1).integers(0, 256, (8, 28, 28)).astype(np.uint8)
+        images = [write_png(picture[:, :, None]) for picture in pictures]
+        flags = PROCESSORS[name]
+        processor(folder / "cpuinfo", flags)
+        reference = reference_of(calibrated(model), images, TOLERANCE[BFLOAT16 if flags else FLOAT32])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("exporter.network.processor._PROCESSOR", str(folder / "cpuinfo"))
+            network = served(model, dtype=BFLOAT16)
+            version = publish_network(network, images, reference, folder / "models", lambda _: None)
+        weights = sum(int(np.prod(weight.shape)) for weight in model.get_weights())
+        return Published(version, folder / "cpuinfo", pictures, reference.pixel_probabilities, weights)
+
+    return publish
 
 
 @pytest.mark.parametrize(
@@ -63,31 +107,28 @@ def processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str) -> No
     [
         ("dense-128-32", "avx512_bf16 amx_bf16 avx512f", BFLOAT16),
         ("cnn", "amx_bf16", BFLOAT16),
+        ("cnn", "", FLOAT32),
         ("dense-128-32", "avx512f avx512_bf16 amx_bf16x", FLOAT32),
         ("dense-128-32", "", FLOAT32),
     ],
 )
 def test_bfloat16_is_for_processors_that_have_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, flags: str, products: str
+    published: Callable[[str], Published], name: str, flags: str, products: str
 ) -> None:
     """With AMX a version computes in bfloat16, at most a hundredth from Keras; elsewhere in float32, as ever.
 
     It is the version that finds out, wherever it is loaded; the weights are there once.
     """
-    model = fitted(name)
-    pictures = np.random.default_rng(1).integers(0, 256, (8, 28, 28, 1)).astype(np.uint8)
-    images = [write_png(picture) for picture in pictures]
-    processor(tmp_path, monkeypatch, flags)
-    reference = reference_of(calibrated(model), images, TOLERANCE[products])
-    version = publish_network(served(model, dtype=BFLOAT16), images, reference, tmp_path / "models", lambda _: None)
-    outputs = tf.saved_model.load(str(version)).signatures["pixels"](pixels=tf.constant(pictures[..., 0]))
+    model = published(name)
+    processor(model.cpuinfo, flags)
+    outputs = tf.saved_model.load(str(model.version)).signatures["pixels"](pixels=tf.constant(model.pictures))
     probabilities = outputs["probabilities"].numpy()
     assert outputs["probabilities"].dtype == tf.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    difference = np.abs(probabilities - reference.pixel_probabilities).max()
+    difference = np.abs(probabilities - model.expected).max()
     assert difference < 1e-6 if products == FLOAT32 else 1e-6 < difference < 1e-2
-    weights = (version / "variables" / "variables.data-00000-of-00001").stat().st_size
-    assert weights < 1.1 * 4 * sum(np.prod(weight.shape) for weight in model.get_weights())
+    weights = (model.version / "variables" / "variables.data-00000-of-00001").stat().st_size
+    assert weights < 1.1 * 4 * model.weights
 
 
 def test_other_networks_are_served_as_keras_runs_them() -> None:
@@ -101,10 +142,16 @@ def test_other_networks_are_served_as_keras_runs_them() -> None:
         served(model, dtype=BFLOAT16)
 
 
-def test_convolutions_are_published(tmp_path: Path) -> None:
-    """The convolutional recipe passes the verification, which asks about no image and about broken ones alone, too."""
-    model = fitted("cnn")
-    images = [write_png(picture) for picture in np.random.default_rng(1).integers(0, 256, (4, 28, 28, 1))]
-    version = publish_network(served(model), images, reference_of(calibrated(model), images), tmp_path, lambda _: None)
-    outputs = tf.saved_model.load(str(version)).signatures["pixels"](pixels=tf.zeros([0, 28, 28], tf.uint8))
-    assert outputs["probabilities"].shape == (0, 10)
+@pytest.mark.parametrize(("flags", "requests"), [("", []), ("amx_bf16", [[], [b"not an image"]])])
+def test_convolutions_take_no_image(
+    published: Callable[[str], Published], flags: str, requests: list[list[bytes]]
+) -> None:
+    """The convolutional recipe answers no image in float32, as its verification found, and in bfloat16."""
+    model = published("cnn")
+    processor(model.cpuinfo, flags)
+    signatures = tf.saved_model.load(str(model.version)).signatures
+    assert signatures["pixels"](pixels=tf.zeros([0, 28, 28], tf.uint8))["probabilities"].shape == (0, 10)
+    for request in requests:
+        outputs = signatures["serving_default"](image_bytes=tf.constant(request, tf.string))
+        assert outputs["probabilities"].shape == (len(request), 10)
+        assert outputs["error"].numpy().tolist() == request

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-import tensorflow as tf
 import trustme
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -19,7 +18,7 @@ from serving.config_pb2 import SSLConfig
 from tests.serving.rest.test_rest import free_port
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, RunServe, Start
+    from tests.serving.conftest import Gate, Publish, RunServe, Start
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +102,11 @@ def test_limits(base_path: Path, start: "Start") -> None:
         assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_health_is_off_before_the_drain_ends(base_path: Path, start: "Start") -> None:
+def test_health_is_off_before_the_drain_ends(base_path: Path, start: "Start", gate: "Gate") -> None:
     """SIGTERM turns health off at once, the request under way is answered, and watchers do not hold the server up."""
     server = start(base_path)
     answers: list[object] = []
-    rounds = tf.constant(20000, tf.int32)
-    slow = threading.Thread(target=lambda: answers.append(server.predict({"rounds": rounds}, signature="slow")))
+    slow = threading.Thread(target=lambda: answers.append(server.predict({"gate": [gate.path]}, signature="slow")))
     states: queue.Queue[int] = queue.Queue()
 
     def watch() -> None:
@@ -127,6 +125,7 @@ def test_health_is_off_before_the_drain_ends(base_path: Path, start: "Start") ->
     server.process.send_signal(signal.SIGTERM)
     assert states.get(timeout=10) == health_pb2.HealthCheckResponse.NOT_SERVING
     assert not answers
+    gate.open()
     slow.join()
     assert len(answers) == 1
     assert server.process.wait(timeout=10) == 0

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
-import tensorflow as tf
 
 from exporter.command import UserError
 from serving.cli import normalise_flags
@@ -21,7 +20,7 @@ from serving.cli import normalise_flags
 if TYPE_CHECKING:
     from tensorflow_serving.apis import predict_pb2
 
-    from tests.serving.conftest import Publish, RunServe, Start
+    from tests.serving.conftest import Gate, Publish, RunServe, Start
 
 
 @pytest.fixture
@@ -43,14 +42,13 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-def test_signal_drains(base_path: Path, start: "Start", number: signal.Signals) -> None:
+def test_signal_drains(base_path: Path, start: "Start", gate: "Gate", number: signal.Signals) -> None:
     """SIGTERM and SIGINT let the request under way finish, refuse new ones, remove the socket and exit 0."""
     port = free_port()
     server = start(base_path, f"--port={port}")
     assert server.log[-1].endswith(f"AVAILABLE, gRPC on 127.0.0.1:{port} and unix:{socket_of(server.log)}")
     answers: list[predict_pb2.PredictResponse] = []
-    rounds = tf.constant(10000, tf.int32)
-    slow = threading.Thread(target=lambda: answers.append(server.predict({"rounds": rounds}, signature="slow")))
+    slow = threading.Thread(target=lambda: answers.append(server.predict({"gate": [gate.path]}, signature="slow")))
     slow.start()
     time.sleep(0.5)
     server.process.send_signal(number)
@@ -58,6 +56,8 @@ def test_signal_drains(base_path: Path, start: "Start", number: signal.Signals) 
     assert not answers
     with pytest.raises(grpc.FutureTimeoutError), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(timeout=1)
+    assert server.process.poll() is None
+    gate.open()
     assert server.process.wait(timeout=30) == 0
     slow.join()
     assert len(answers) == 1

@@ -16,7 +16,7 @@ from serving.lifecycle.versions import find_versions, fingerprint, local_folder
 from tests.serving.conftest import model_entry, model_list
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, RunServe, Server, Start
+    from tests.serving.conftest import Gate, Publish, RunServe, Server, Start
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -85,15 +85,14 @@ def test_new_version_takes_over_under_load(
 
 
 def test_request_under_way_finishes_on_the_old_version(
-    saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start"
+    saved_model: Path, tmp_path: Path, publish: "Publish", start: "Start", gate: "Gate"
 ) -> None:
     """A long request keeps its version loaded, UNLOADING, until it is answered; then the version is END."""
     publish(saved_model, tmp_path, 1)
     server = start(tmp_path)
     answers: list[predict_pb2.PredictResponse] = []
-    rounds = tf.constant(10000, tf.int32)
     slow = threading.Thread(
-        target=lambda: answers.append(server.predict({"rounds": rounds}, signature="slow", timeout=60))
+        target=lambda: answers.append(server.predict({"gate": [gate.path]}, signature="slow", timeout=60))
     )
     slow.start()
     time.sleep(0.5)
@@ -101,6 +100,7 @@ def test_request_under_way_finishes_on_the_old_version(
     server.wait_for("version 2 AVAILABLE")
     eventually(lambda: server.states()[1] == ("UNLOADING", ""))
     assert not answers
+    gate.open()
     slow.join()
     assert answers[0].model_spec.version.value == 1
     eventually(lambda: server.states()[1] == ("END", ""))

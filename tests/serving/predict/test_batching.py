@@ -11,10 +11,12 @@ import grpc
 import pytest
 import tensorflow as tf
 
+from tests.serving.conftest import wait_at_gate
+
 if TYPE_CHECKING:
     from tensorflow_serving.apis import predict_pb2
 
-    from tests.serving.conftest import RunServe, Server, Start
+    from tests.serving.conftest import Gate, RunServe, Server, Start
 
 
 def make_model() -> tuple[tf.Module, dict[str, Any]]:
@@ -26,13 +28,6 @@ def make_model() -> tuple[tf.Module, dict[str, Any]]:
     def decode(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"pixels": tf.map_fn(tf.io.decode_png, image_bytes, fn_output_signature=tf.uint8)}
 
-    def slow(rounds: tf.Tensor) -> dict[str, tf.Tensor]:
-        most = tf.reduce_max(rounds)
-        product = tf.while_loop(
-            lambda _: True, lambda m: (m @ m / 300.0,), (tf.ones([300, 300]),), maximum_iterations=most
-        )[0]
-        return {"corner": tf.fill(tf.shape(rounds), product[0, 0])}
-
     def total(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"total": tf.reduce_sum(numbers)}
 
@@ -42,7 +37,7 @@ def make_model() -> tuple[tf.Module, dict[str, Any]]:
     def rows(table: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"sums": tf.reduce_sum(table, axis=1), "size": tf.fill(tf.shape(table)[:1], tf.shape(table)[0])}
 
-    vector = {"text": tf.string, "image_bytes": tf.string, "rounds": tf.int32, "numbers": tf.float32}
+    vector = {"text": tf.string, "image_bytes": tf.string, "gate": tf.string, "numbers": tf.float32}
 
     def entry(function: Callable[..., Any], *names: str) -> Any:  # noqa: ANN401 - TensorFlow has no types
         specs = [tf.TensorSpec([None], vector[name], name=name) for name in names if name in vector]
@@ -53,7 +48,7 @@ def make_model() -> tuple[tf.Module, dict[str, Any]]:
     return tf.Module(), {
         "serving_default": entry(size, "text"),
         "decode": entry(decode, "image_bytes"),
-        "slow": entry(slow, "rounds"),
+        "slow": entry(wait_at_gate, "gate"),
         "total": entry(total, "numbers"),
         "times": entry(times, "numbers", "factor"),
         "rows": entry(rows, "table"),
@@ -183,30 +178,30 @@ def test_large_requests_run_in_parts(narrow: "Server") -> None:
     assert list(response.outputs["size"].int_val) == [4, 4, 4, 4, 4, 4, 4, 4, 2]
 
 
-def test_full_queue_and_dropped_work(narrow: "Server") -> None:
+def test_full_queue_and_dropped_work(narrow: "Server", gate: "Gate") -> None:
     """A full queue is UNAVAILABLE at once; requests whose callers gave up while they waited are never run."""
     codes: list[grpc.StatusCode] = []
 
-    def call(timeout: float) -> None:
+    def call(timeout: float, path: str) -> None:
         try:
-            narrow.predict({"rounds": [12000] * 4}, signature="slow", timeout=timeout)
+            narrow.predict({"gate": [path] * 4}, signature="slow", timeout=timeout)
         except grpc.RpcError as error:
             codes.append(error.code())
 
-    first = threading.Thread(target=call, args=(60,))
+    first = threading.Thread(target=call, args=(60, gate.path))
     first.start()
     time.sleep(0.3)
-    begin = time.monotonic()
-    waiting = [threading.Thread(target=call, args=(1,)) for _ in range(6)]
+    waiting = [threading.Thread(target=call, args=(1, gate.never)) for _ in range(6)]
     for thread in waiting:
         thread.start()
     for thread in waiting:
         thread.join()
     assert sorted(code.name for code in codes) == ["DEADLINE_EXCEEDED"] * 3 + ["UNAVAILABLE"] * 3
+    # If any other was run, it would wait at its gate, and everything after it for the only thread.
+    gate.open()
     first.join()
-    alone = time.monotonic() - begin
     assert narrow.predict({"text": [b"next"]}).outputs["size"].int_val == [2]
-    assert time.monotonic() - begin < 1.8 * alone + 1
+    assert len(codes) == 6
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ from tensorflow_serving.apis import predict_pb2
 from tests.serving.rest.test_rest import free_port
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, Server, Start
+    from tests.serving.conftest import Gate, Publish, Server, Start
 
 MOST_WAITING = 1000
-ROUNDS = 10000
 ONE_THREAD = "--grpc_max_threads=1", "--tensorflow_session_parallelism=1"
 
 
@@ -29,22 +28,22 @@ def base_path(saved_model: Path, publish: "Publish", tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-def slow_request() -> predict_pb2.PredictRequest:
+def slow_request(gate: str) -> predict_pb2.PredictRequest:
     request = predict_pb2.PredictRequest(model_spec={"name": "toy", "signature_name": "slow"})
-    request.inputs["rounds"].CopyFrom(tf.make_tensor_proto(ROUNDS, tf.int32))
+    request.inputs["gate"].CopyFrom(tf.make_tensor_proto([gate]))
     return request
 
 
-def keep_busy(server: "Server") -> threading.Thread:
-    """Let the only thread run a slow request."""
+def keep_busy(server: "Server", gate: "Gate") -> threading.Thread:
+    """Let the only thread run a request until the gate opens."""
     grpc.channel_ready_future(server.channel).result(timeout=30)  # calls overtake each other while it connects
-    first = threading.Thread(target=lambda: server.prediction.Predict(slow_request(), 60))
+    first = threading.Thread(target=lambda: server.prediction.Predict(slow_request(gate.path), 60))
     first.start()
     time.sleep(0.5)
     return first
 
 
-def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start: "Start") -> None:
+def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start: "Start", gate: "Gate") -> None:
     """Those whose callers gave up while they waited for a thread cost nothing; the log tells how they ended."""
     port, log = free_port(), tmp_path / "access.jsonl"
     (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
@@ -55,13 +54,14 @@ def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start:
         f"--monitoring_config_file={tmp_path / 'monitoring.config'}",
         f"--access_log={log}",
     )
-    first = keep_busy(server)
-    late = [server.prediction.Predict.future(slow_request(), 1) for _ in range(3)]
-    gone = [server.prediction.Predict.future(slow_request(), 60) for _ in range(3)]
+    first = keep_busy(server, gate)
+    late = [server.prediction.Predict.future(slow_request(gate.never), 1) for _ in range(3)]
+    gone = [server.prediction.Predict.future(slow_request(gate.never), 60) for _ in range(3)]
     time.sleep(0.2)
     for call in gone:
         call.cancel()
     assert [call.exception().code() for call in late] == [grpc.StatusCode.DEADLINE_EXCEEDED] * 3
+    gate.open()
     first.join()
     assert server.predict({"image_bytes": [b"next"]}).outputs["length"].int64_val == [4]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/monitoring/prometheus/metrics", timeout=10) as page:
@@ -71,11 +71,11 @@ def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start:
     assert codes == {"OK": 2, "DEADLINE_EXCEEDED": 3, "CANCELLED": 3}
 
 
-def test_too_many_requests(base_path: Path, start: "Start") -> None:
+def test_too_many_requests(base_path: Path, start: "Start", gate: "Gate") -> None:
     """More requests than may wait are RESOURCE_EXHAUSTED at once, and the server goes on."""
     server = start(base_path, *ONE_THREAD)
-    first = keep_busy(server)
-    calls = [server.prediction.Predict.future(slow_request(), 60) for _ in range(MOST_WAITING + 50)]
+    first = keep_busy(server, gate)
+    calls = [server.prediction.Predict.future(slow_request(gate.path), 60) for _ in range(MOST_WAITING + 50)]
     # Not always the last ones: calls may overtake each other on their way.
     deadline = time.monotonic() + 30
     while sum(call.done() for call in calls) < 50 and time.monotonic() < deadline:
@@ -85,5 +85,6 @@ def test_too_many_requests(base_path: Path, start: "Start") -> None:
     assert len(refused) == 50
     for call in calls:
         call.cancel()
+    gate.open()
     first.join()
     assert server.predict({"image_bytes": [b"next"]}).outputs["length"].int64_val == [4]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tensorflow as tf
 
-from tests.serving.conftest import model_entry, model_list
+from tests.serving.conftest import model_entry, model_list, wait_at_gate
 
 if TYPE_CHECKING:
-    from tests.serving.conftest import Publish, Server, Start
+    from tests.serving.conftest import Gate, Publish, Server, Start
 
 Answer = tuple[int, Any]
 Ask = Callable[..., Answer]
@@ -51,12 +51,6 @@ def base_path(saved_model: Path, publish: "Publish", tmp_path_factory: pytest.Te
     def echo(x: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"y_bytes": tf.identity(x)}
 
-    def slow(rounds: tf.Tensor) -> dict[str, tf.Tensor]:
-        product = tf.while_loop(
-            lambda _: True, lambda m: (m @ m / 300.0,), (tf.ones([300, 300]),), maximum_iterations=rounds[0]
-        )[0]
-        return {"corner": tf.fill(tf.shape(rounds), product[0, 0])}
-
     matrix = tf.TensorSpec([None, 2], tf.float32)
     signatures = {
         "serving_default": tf.function(lambda x: {"y": x / 2 + 2}).get_concrete_function(
@@ -64,7 +58,7 @@ def base_path(saved_model: Path, publish: "Publish", tmp_path_factory: pytest.Te
         ),
         "add": tf.function(add).get_concrete_function(left=matrix, right=matrix),
         "echo": tf.function(echo).get_concrete_function(tf.TensorSpec([None], tf.string, name="x")),
-        "slow": tf.function(slow).get_concrete_function(tf.TensorSpec([None], tf.int32, name="rounds")),
+        "slow": tf.function(wait_at_gate).get_concrete_function(tf.TensorSpec([None], tf.string, name="gate")),
     }
     tf.saved_model.save(tf.Module(), str(base_path / "5"), signatures=signatures)
     return base_path
@@ -225,10 +219,10 @@ def test_bad_paths(ask: Ask, method: str, path: str, status: int, text: str) -> 
     assert text in answer["error"]
 
 
-def test_limits(ask: Ask) -> None:
+def test_limits(ask: Ask, gate: "Gate") -> None:
     """A request that takes too long is 504 after the timeout; one that is too large is 413; others go on."""
     begin = time.monotonic()
-    assert ask("/toy:predict", {"signature_name": "slow", "instances": [60000]}) == (
+    assert ask("/toy:predict", {"signature_name": "slow", "instances": [gate.never]}) == (
         504,
         {"error": "Timed out waiting for notification"},
     )
