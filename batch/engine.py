@@ -8,7 +8,7 @@ Architecture Blog, 2015) until the server has failed for `timeout` seconds on en
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import Window
 from batch.files.contents import Contents, Fault
 from batch.files.walk import MAX_REQUEST_BYTES, File
+from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
 from exporter.contract import REFUSED, TOO_LARGE
@@ -140,7 +141,7 @@ class Engine:
         self._policy = policy
         self._notify = notify
         self._listeners = listeners
-        self._contents = Contents()
+        self._contents = Contents(Patience(policy.timeout, notify))
         self._flights: deque[_Flight] = deque()
         self._is_outage_told = False
         self.summary = Summary()
@@ -152,14 +153,14 @@ class Engine:
             ServerError: the server failed for too long, or refused, or there are too many errors; the journal keeps
                 what was answered.
             ConverterError: pictures are to be converted, and cannot be; likewise.
+            StoreError: files are to be read from a store, which failed for too long, or refuses; likewise.
             VersionSwappedError: with `keep_version`, that version is gone.
             OSError: the journal, or what a listener writes, cannot be written.
         """
         try:
-            for number, files in enumerate(batches):
+            for number, (files, done) in enumerate(self._ahead(batches, journal)):
                 while len(self._flights) >= self._window.size:
                     self._land(journal)
-                done = None if journal is None else journal.done(number, files)
                 if done is None:
                     self._take_off(number, files)
                 else:
@@ -172,6 +173,20 @@ class Engine:
                     part.future.cancel()
             self._contents.close()
             self.summary.unread_pages = self._contents.unread_pages
+
+    def _ahead(
+        self, batches: Iterable[list[File]], journal: Journal | None
+    ) -> Iterator[tuple[list[File], list[Answer] | None]]:
+        """Batches with what the journal has of them. What a store has of the next ones is being read meanwhile."""
+        waiting: deque[tuple[list[File], list[Answer] | None]] = deque()
+        for number, files in enumerate(batches):
+            done = None if journal is None else journal.done(number, files)
+            if done is None:
+                self._contents.expect(files)
+            waiting.append((files, done))
+            while waiting and (done is not None or not self._contents.wants_more(waiting[0][0])):
+                yield waiting.popleft()
+        yield from waiting
 
     def _take_off(self, number: int, files: list[File]) -> None:
         flight = _Flight(number, files, {}, deque())

@@ -19,8 +19,8 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PATH",
-        help="Folders to walk for *.png, or single files. - reads paths from standard input, separated by newlines or "
-        "NUL.",
+        help="Folders to walk for *.png, or single files; or URLs in object stores, such as s3://bucket/scans. - reads "
+        "paths from standard input, separated by newlines or NUL.",
         show_default=False,
     ),
 ]
@@ -52,8 +52,9 @@ Out = Annotated[
     _option(
         _OUTPUT,
         "--out",
-        "The table: .csv, .jsonl or .parquet. - writes CSV to standard output; such a run cannot be resumed.",
-        metavar="FILE",
+        "The table: .csv, .jsonl or .parquet; a file or a URL in an object store. - writes CSV to standard output; such "
+        "a run cannot be resumed.",
+        metavar="FILE|URL",
     ),
 ]
 Probabilities = Annotated[bool, _option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
@@ -183,7 +184,12 @@ InFlight = Annotated[
 ]
 Timeout = Annotated[
     float,
-    _option(_REQUESTS, "--timeout", "Stop when the server has failed for so many seconds without a break.", min=0.1),
+    _option(
+        _REQUESTS,
+        "--timeout",
+        "Stop when the server, or a store, has failed for so many seconds without a break.",
+        min=0.1,
+    ),
 ]
 MaxErrors = Annotated[
     str | None,

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from batch.disk.long_paths import open_path
+from batch.files.ahead import Ahead, UnreadError
+from batch.files.copies import Copies
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url
 from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
 
 
@@ -25,13 +29,26 @@ class Contents:
     What a file is, its bytes say, not its name. TIFF, BMP, GIF, WebP and HEIC become PNG on the way, in processes of
     their own; a run without such files has none of these. Bytes of no known kind are for the server to judge.
 
+    Args:
+        patience: how long faults of a store are waited out.
+
     Attributes:
         unread_pages: pages of TIFFs that were taken for one picture each, as they are named .png, .jpg or .jpeg.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: Patience | None = None) -> None:
         self._converter = Converter()
+        self._ahead = Ahead(patience or Patience())
+        self._copies = Copies()
         self.unread_pages = 0
+
+    def expect(self, files: Iterable[File]) -> None:
+        """Begin to read files that are not on a disk. All of them are to be read, in that order."""
+        self._ahead.expect(files)
+
+    def wants_more(self, beyond: list[File]) -> bool:
+        """Whether more files should be expected, so that stores are kept busy while these first ones are read."""
+        return self._ahead.wants_more(beyond)
 
     def read(self, files: Iterable[File]) -> Iterator[bytes | Fault]:
         """The encoded image of each file, in order, or why there is none.
@@ -40,6 +57,7 @@ class Contents:
 
         Raises:
             ConverterError: pictures are to be converted, and the process for it does not start.
+            StoreError: a store failed for too long.
         """
         coming: deque[bytes | Fault | Task] = deque()
         for file in files:
@@ -54,10 +72,14 @@ class Contents:
             yield self._finish(coming.popleft())
 
     def close(self) -> None:
-        """End the processes, if there are any."""
+        """End the processes, if there are any, and give up what is under way."""
+        self._ahead.close()
         self._converter.close()
+        self._copies.close()
 
     def _begin(self, file: File) -> bytes | Fault | Task:
+        if is_url(file.path):
+            return self._begin_object(file)
         if file.page:
             # Read by whoever converts it: the other pages need not come along.
             return self._converter.ask(file.source, file.page) if can_read("TIFF") else Fault(UNSUPPORTED)
@@ -67,10 +89,25 @@ class Contents:
             return content
         return self._converter.ask(file.path, 0) if can_read(kind) else Fault(UNSUPPORTED)
 
+    def _begin_object(self, file: File) -> bytes | Fault | Task:
+        try:
+            content = self._ahead.take()
+        except UnreadError as error:
+            return Fault(str(error))
+        kind = "TIFF" if file.page else foreign_kind(content)
+        if kind is None:
+            return content
+        return (
+            self._converter.ask(self._copies.add(file.source, content), file.page)
+            if can_read(kind)
+            else Fault(UNSUPPORTED)
+        )
+
     def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
         if not isinstance(content, Task):
             return content
         converted = self._converter.take(content)
+        self._copies.remove(content.path)
         self.unread_pages += converted.unread
         return Fault(converted.error) if converted.error else converted.png
 

@@ -5,6 +5,8 @@ links lead to it; what is named again is walked again. In memory are one folder'
 visited, its identity. Requests are a pure function of this walk: the same files give the same bytes whenever they are
 asked.
 
+URLs of object stores are walked by `objects.py`, in the order of the store.
+
 A TIFF of several pages is as many files to everyone else. The walk opens what is not named .png, .jpg or .jpeg, and
 counts the pages of what says by its first bytes that it is a TIFF.
 """
@@ -20,7 +22,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from batch.disk.long_paths import list_folder, stat_path
+from batch.files.objects import Objects, check_url
 from batch.formats.pages import page_name, pages_of
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url
 from exporter.command import UserError
 
 STANDARD_INPUT = "-"
@@ -66,6 +71,7 @@ class File(NamedTuple):
         mtime_ns: its modification time, in nanoseconds.
         page: from 1; 0 for the whole of a file that has one.
         pages: how many the file has.
+        tag: of an object in a store: its ETag; empty otherwise.
     """
 
     path: str
@@ -73,6 +79,12 @@ class File(NamedTuple):
     mtime_ns: int
     page: int = 0
     pages: int = 1
+    tag: str = ""
+
+    @property
+    def stamp(self) -> int | str:
+        """What is another one when the content is: the ETag where there is one, else the modification time."""
+        return self.tag or self.mtime_ns
 
     @property
     def source(self) -> str:
@@ -85,20 +97,30 @@ class Walk:
     """What to walk.
 
     Attributes:
-        paths: folders and files; STANDARD_INPUT for a list of them.
+        paths: folders, files, and URLs of objects or of what is under a prefix; STANDARD_INPUT for a list of them.
         globs: names that are taken in folders, in either case.
         recursive: whether folders in folders are walked, too.
         follow_links: whether symbolic links in folders are followed, to folders and to files. A path that is itself a
             link is followed in any case.
+        patience: how long a store may fail while it is listed.
     """
 
     paths: tuple[str, ...]
     globs: tuple[str, ...] = PNGS
     recursive: bool = True
     follow_links: bool = True
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def has_urls(self) -> bool:
+        """Whether URLs are among the paths."""
+        return any(map(is_url, self.paths))
 
     def check(self) -> None:
-        """Raise UserError, naming the path or pattern, unless there is something to walk."""
+        """Raise UserError, naming the path or pattern, unless there is something to walk.
+
+        Raises StoreError if a store does not answer within the patience.
+        """
         for glob in self.globs:
             if "/" in glob or not glob:
                 raise UserError(f"--glob {glob!r}: give a pattern for names without folders, such as '*.jpg'")
@@ -106,6 +128,9 @@ class Walk:
             raise UserError("- (paths on standard input) can be given once only")
         for path in self.paths:
             if path == STANDARD_INPUT:
+                continue
+            if is_url(path):
+                check_url(path, self.patience)
                 continue
             try:
                 mode = stat_path(path).st_mode
@@ -139,6 +164,12 @@ class Skipped:
     specials: int = 0
     unwalked: int = 0
 
+    def note_other_image(self, path: str) -> None:
+        """Count a file whose name is not taken, if it is an image by its ending."""
+        ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path for each of a million files is slow
+        if ending in _OTHER_IMAGES or ending == ".png":
+            self.other_images[ending] += 1
+
 
 def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = (), *, enters: Enters | None = None) -> Iterator[File]:
     """Files of any name that are named themselves, and those in folders whose names fit, hidden ones left out.
@@ -149,10 +180,14 @@ def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = (), *, enters: En
         listed: the paths that STANDARD_INPUT stands for.
         enters: asked about each folder before it is listed, whether to; then no file is opened, and one of several
             pages is one file. For a watch, to which files come that are not complete.
+
+    Raises:
+        StoreError: a store that a URL is of failed for too long, or refuses.
+        UserError: a list holds a URL that is not read.
     """
     walker = _Walker(name_filter(what.globs), what, skipped, enters)
     for path in what.paths:
-        for one in listed if path == STANDARD_INPUT else (path,):
+        for one in walker.objects.ahead(listed if path == STANDARD_INPUT else (path,)):
             yield from walker.walk(one)
 
 
@@ -180,6 +215,7 @@ class _Walker:
         self._enters = enters
         self._files = _files if enters is None else _whole
         self._skipped = skipped
+        self.objects = Objects(takes, what.patience, skipped, recursive=what.recursive)
         self._argument = 0
         # Which argument's walk came to a folder last.
         self._visits: dict[int, int] = {}
@@ -187,6 +223,10 @@ class _Walker:
     def walk(self, path: str) -> Iterator[File]:
         """A path that the user named."""
         self._argument += 1
+        if is_url(path):
+            for url, entry in self.objects.walk(path):
+                yield File(url, entry.size, entry.mtime_ns, tag=entry.tag)
+            return
         try:
             status = stat_path(path)
         except (OSError, ValueError):
@@ -280,9 +320,7 @@ class _Walker:
         elif is_taken:
             self._skipped.specials += 1
         else:
-            ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - as above
-            if ending in _OTHER_IMAGES or ending == ".png":
-                self._skipped.other_images[ending] += 1
+            self._skipped.note_other_image(path)
 
 
 def _is_link(path: str) -> bool:
