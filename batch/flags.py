@@ -52,8 +52,8 @@ Out = Annotated[
     _option(
         _OUTPUT,
         "--out",
-        "The table: .csv, .jsonl or .parquet; a file or a URL in an object store. - writes CSV to standard output; such "
-        "a run cannot be resumed.",
+        "The table: .csv, .jsonl or .parquet; a file or a URL in an object store. - writes CSV to standard output; "
+        "such a run cannot be resumed.",
         metavar="FILE|URL",
     ),
 ]

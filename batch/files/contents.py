@@ -97,11 +97,7 @@ class Contents:
         kind = "TIFF" if file.page else foreign_kind(content)
         if kind is None:
             return content
-        return (
-            self._converter.ask(self._copies.add(file.source, content), file.page)
-            if can_read(kind)
-            else Fault(UNSUPPORTED)
-        )
+        return self._converter.ask(self._copies.add(content), file.page) if can_read(kind) else Fault(UNSUPPORTED)
 
     def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
         if not isinstance(content, Task):

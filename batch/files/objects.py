@@ -139,8 +139,8 @@ def _found(asked: "Future[Entry]") -> Entry | None:
     except MissingError:
         return None
     except StoreError as error:
-        # Where one may not list, a store says so of what is not there. Listing tells which it is.
-        if error.kind is Kind.DENIED:
+        # Where one may not list, a store says so of what is not there; and S3 gives no reasons here. Listing tells.
+        if error.kind in (Kind.DENIED, Kind.OTHER):
             return None
         raise
 

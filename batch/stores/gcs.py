@@ -36,9 +36,12 @@ class Gcs:
         more = {"delimiter": "/"} if folders else {}
         if token:
             more["pageToken"] = token
-        fields = f"items({_FIELDS}),prefixes,nextPageToken"
+        fields = f"kind,items({_FIELDS}),prefixes,nextPageToken"
         _, _, _, text = await self._request("GET", "b/{}/o", bucket, prefix=prefix, fields=fields, **more)
         listed = json.loads(text)
+        if "kind" not in listed:
+            # Of a proxy, or of a page to sign in at.
+            raise ConnectionError
         entries = [_entry(one) for one in listed.get("items", [])]
         return Page(entries, listed.get("prefixes", []), listed.get("nextPageToken", ""))
 
@@ -116,6 +119,8 @@ class Gcs:
             return Fault(Kind.PASSING, name)
         if isinstance(error, exceptions.GoogleAuthError):
             return Fault(Kind.CREDENTIALS, name)
+        if isinstance(error, json.JSONDecodeError):
+            return Fault(Kind.PASSING, name)
         by_connection = fault_of_connection(error)
         # aiohttp's, which are no OSErrors: the connection went in the middle of a body.
         is_cut = type(error).__module__.startswith("aiohttp")

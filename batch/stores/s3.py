@@ -29,6 +29,7 @@ class S3:
         if token:
             more["ContinuationToken"] = token
         listed = await self._fs._call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **more)  # noqa: SLF001 - s3fs has no public call for a single page
+        _check(listed, "IsTruncated")
         return Page(
             [_entry(one["Key"], one["Size"], one) for one in listed.get("Contents", [])],
             [one["Prefix"] for one in listed.get("CommonPrefixes", [])],
@@ -38,6 +39,7 @@ class S3:
     async def head(self, bucket: str, key: str) -> Entry:
         """See Client."""
         found = await self._fs._call_s3("head_object", Bucket=bucket, Key=key)  # noqa: SLF001 - as above
+        _check(found, "LastModified")
         return _entry(key, found["ContentLength"], found)
 
     async def get(self, bucket: str, key: str, most: int, span: tuple[int, int] | None, tag: str) -> Blob:
@@ -49,6 +51,7 @@ class S3:
         found = await self._fs._call_s3("get_object", Bucket=bucket, Key=key, **more)  # noqa: SLF001 - as above
         body = found["Body"]
         try:
+            _check(found, "ETag")
             if found["ContentLength"] > most:
                 raise LargeError
             content = await body.read()
@@ -56,7 +59,7 @@ class S3:
             body.close()
         if len(content) != found["ContentLength"]:
             raise ConnectionError("cut off")
-        return Blob(content, found.get("ETag", "").strip('"'))
+        return Blob(content, found["ETag"].strip('"'))
 
     async def put(self, bucket: str, key: str, content: bytes, *, replace: bool) -> None:
         """See Client."""
@@ -87,6 +90,7 @@ class S3:
     def judge(self, error: Exception) -> Fault:
         """See Client."""
         from botocore import exceptions  # noqa: PLC0415 - comes with the extra
+        from botocore.parsers import ResponseParserError  # noqa: PLC0415 - likewise
 
         # s3fs raises an OSError from the client's own exception, whose response says more.
         cause = error.__cause__ if isinstance(error.__cause__, exceptions.ClientError) else error
@@ -97,7 +101,7 @@ class S3:
         if by_connection is not None and by_connection.kind is Kind.NO_HOST:
             return by_connection
         name = type(error).__name__
-        if isinstance(error, exceptions.HTTPClientError | exceptions.ResponseParserError):
+        if isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError | ResponseParserError):
             return Fault(Kind.PASSING, name)
         if isinstance(error, exceptions.ParamValidationError | exceptions.InvalidEndpointConfigurationError):
             return Fault(Kind.OTHER, name)
@@ -110,6 +114,12 @@ class S3:
 def _kind_by_name(name: str) -> Kind:
     # aiohttp's own, which are no OSErrors: the connection went in the middle of a body.
     return Kind.PASSING if name in ("ClientPayloadError", "ServerDisconnectedError", "IncompleteRead") else Kind.OTHER
+
+
+def _check(answer: dict[str, Any], field: str) -> None:
+    """Raise ConnectionError for an answer that is none of a store: of a proxy, or of a page to sign in at."""
+    if field not in answer:
+        raise ConnectionError(field)
 
 
 def _entry(key: str, size: int, found: dict[str, Any]) -> Entry:

@@ -70,7 +70,7 @@ class Store:
         coming: Future[Page] | None = ask("")
         try:
             while coming is not None:
-                page = coming.result()
+                page = self._result(where, coming)
                 coming = ask(page.token) if page.token else None
                 yield page
         finally:
@@ -141,7 +141,7 @@ class Store:
             return patience.outlast(where.url, attempt, self._client.judge)
 
         try:
-            self._submit(where.url, lambda: put(replaces=replace)).result()
+            self._result(where, self._submit(where.url, lambda: put(replaces=replace)))
         except StoreError as error:
             if replace or error.kind not in (Kind.CONDITION, Kind.NOT_OFFERED):
                 raise
@@ -150,7 +150,15 @@ class Store:
             if error.kind is Kind.CONDITION or self._is_there(where, patience):
                 raise TakenError from None
             # A store that takes no condition: looking first is all that can be done.
-            self._submit(where.url, lambda: put(replaces=True)).result()
+            self._result(where, self._submit(where.url, lambda: put(replaces=True)))
+
+    def _result(self, where: ObjectUrl, coming: "Future[_Result]") -> _Result:
+        """The result of what needs a bucket and no object."""
+        try:
+            return coming.result()
+        except MissingError:
+            fault = Fault(Kind.NO_BUCKET, "HTTP 404")
+            raise StoreError(f"{where.url}: {_told(self._extra, fault)}", fault.kind) from None
 
     def _is_there(self, where: ObjectUrl, patience: Patience) -> bool:
         try:
@@ -246,4 +254,4 @@ def _told(extra: str, fault: Fault) -> str:
         Kind.NO_HOST: f"{_NAMES[extra]} cannot be reached: {fault.name}; check the endpoint that is configured",
         Kind.CONDITION: "it was changed in the meantime",
     }
-    return texts.get(fault.kind, f"{_NAMES[extra]} refuses: {fault.name}")
+    return texts.get(fault.kind, f"{_NAMES[extra]} cannot be used: {fault.name}; check how it is configured")

@@ -4,11 +4,15 @@ import hashlib
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batch.stores.faults import Kind, MissingError, StoreError, TakenError
 from batch.stores.patience import Patience
-from batch.stores.urls import parse_url
+from batch.stores.urls import ObjectUrl, parse_url
 from exporter.command import UserError
+
+if TYPE_CHECKING:
+    from batch.stores.store import Store
 
 _LONGEST_NAME = 60  # characters of the table's own, for people who look into the folder
 
@@ -50,19 +54,30 @@ def check_remote(url: str, patience: Patience, *, replace: bool) -> None:
     where = parse_url(url)
     store = open_store(where)
     try:
-        try:
-            store.find(where, patience).result()
-        except MissingError:
-            # That may be for want of the bucket. Whoever may only write there cannot list it.
+        if not _is_there(store, where, patience):
+            # That may be for want of the bucket.
             next(store.pages(where, patience, recursive=False))
-        else:
-            if not replace:
-                raise UserError(_taken(url))
+        elif not replace:
+            raise UserError(_taken(url))
     except StoreError as error:
         if error.kind is Kind.PASSING:
             raise
+        # Whoever may only write there can neither look nor list.
         if error.kind is not Kind.DENIED:
             raise UserError(str(error)) from None
+
+
+def _is_there(store: "Store", where: ObjectUrl, patience: Patience) -> bool:
+    try:
+        store.find(where, patience).result()
+    except MissingError:
+        return False
+    except StoreError as error:
+        # S3 gives no reasons here. Listing tells.
+        if error.kind in (Kind.DENIED, Kind.OTHER):
+            return False
+        raise
+    return True
 
 
 def put_table(path: Path, url: str, patience: Patience, *, replace: bool) -> None:

@@ -74,6 +74,8 @@ RESET = Reply(0)
 """The connection is reset before a word is said."""
 CUT = Reply(-1)
 """The store's own answer, cut off in the middle of its body."""
+LOST = Reply(-2)
+"""The store does what it is asked, and its answer is lost."""
 
 Script = Callable[[int, str, str], Reply | None]
 """What is answered to a request, by its number, method and path; None for the store's own answer."""
@@ -104,7 +106,8 @@ class FaultyProxy:
         self._at_once = 0
         self._lock = threading.Lock()
         self._target = endpoint.removeprefix("http://")
-        self._server = _Server(("127.0.0.1", 0), self._handler())
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -115,68 +118,77 @@ class FaultyProxy:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - the class within has a self of its own
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, handler: "_Handler") -> None:
+        """Answer a request as the script says."""
+        body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+        with self._lock:
+            number = len(self.requests)
+            self.requests.append((handler.command, handler.path))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            reply = self.script(number, handler.command, handler.path)
+            if reply in (RESET, LOST):
+                if reply == LOST:
+                    self._ask(handler, body)
+                handler.reset()
+            elif reply in (None, CUT):
+                handler.say(*self._ask(handler, body), is_cut=reply == CUT)
+            elif reply is not None:
+                handler.say(reply.status, {**reply.headers, "Content-Length": str(len(reply.body))}, reply.body)
+        finally:
+            with self._lock:
+                self._at_once -= 1
 
-            def _answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                with proxy._lock:
-                    number = len(proxy.requests)
-                    proxy.requests.append((self.command, self.path))
-                    proxy._at_once += 1
-                    proxy.most_at_once = max(proxy.most_at_once, proxy._at_once)
-                try:
-                    reply = proxy.script(number, self.command, self.path)
-                    self._say(reply, body)
-                finally:
-                    with proxy._lock:
-                        proxy._at_once -= 1
-
-            def _say(self, reply: Reply | None, body: bytes) -> None:
-                if reply == RESET:
-                    self._reset()
-                    return
-                if reply is None or reply == CUT:
-                    store = http.client.HTTPConnection(proxy._target)
-                    store.request(self.command, proxy._rewrite(self.path), body, dict(self.headers))
-                    answer = store.getresponse()
-                    content = answer.read()
-                    headers = {name: value for name, value in answer.getheaders() if name not in _OWN}
-                    length = int(answer.headers.get("Content-Length", 0)) if self.command == "HEAD" else len(content)
-                    self.send_response(answer.status)
-                    store.close()
-                else:
-                    content, headers, length = reply.body, dict(reply.headers), len(reply.body)
-                    self.send_response(reply.status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(length))
-                self.end_headers()
-                if reply == CUT:
-                    self.wfile.write(content[: len(content) // 2])
-                    self._reset()
-                elif self.command != "HEAD":
-                    self.wfile.write(content)
-
-            def _reset(self) -> None:
-                self.close_connection = True
-                self.wfile.flush()
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-
-            do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - as http.server wants them
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def _ask(self, handler: "_Handler", body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the store's own answer."""
+        store = http.client.HTTPConnection(self._target)
+        store.request(handler.command, self._rewrite(handler.path), body, dict(handler.headers))
+        answer = store.getresponse()
+        content = answer.read()
+        store.close()
+        headers = {name: value for name, value in answer.getheaders() if name not in _OWN}
+        if handler.command != "HEAD":
+            headers["Content-Length"] = str(len(content))
+        return answer.status, headers, content
 
 
-_OWN = ("Content-Length", "Connection", "Transfer-Encoding", "Date", "Server")
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+
+    def _answer(self) -> None:
+        self.server.proxy.answer(self)
+
+    def say(self, status: int, headers: Mapping[str, str], content: bytes, *, is_cut: bool = False) -> None:
+        """Send an answer, or a part of it."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if is_cut else content)
+        if is_cut:
+            self.reset()
+
+    def reset(self) -> None:
+        """Hang up as a machine does that goes down."""
+        self.close_connection = True
+        self.wfile.flush()
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - as http.server wants them
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+_OWN = ("Connection", "Transfer-Encoding", "Date", "Server")
 
 
 class _Server(ThreadingHTTPServer):
+    proxy: FaultyProxy
     request_queue_size = 256
     daemon_threads = True
 
