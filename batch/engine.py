@@ -22,6 +22,7 @@ from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import Window
 from batch.files.contents import Contents, Fault
 from batch.files.walk import MAX_REQUEST_BYTES, File
+from batch.stores.faults import StoreError
 from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
@@ -167,6 +168,11 @@ class Engine:
                     self._flights.append(_Flight(number, files, dict(enumerate(done)), deque(), is_resumed=True))
             while self._flights:
                 self._land(journal)
+        except StoreError:
+            # The server is well: what it has at hand need not be asked again.
+            while self._flights:
+                self._land(journal)
+            raise
         finally:
             for flight in self._flights:
                 for part in flight.parts:
@@ -194,7 +200,7 @@ class Engine:
         places: list[int] = []
         images: list[bytes] = []
         octets = 0
-        for place, image in enumerate(self._contents.read(files)):
+        for place, image in enumerate(self._read(files)):
             if isinstance(image, Fault):
                 flight.answers[place] = fault(image.text, self._offer.outputs)
                 continue
@@ -208,6 +214,15 @@ class Engine:
         # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
         if images:
             self._send_more(flight, places, images)
+
+    def _read(self, files: list[File]) -> Iterator[bytes | Fault]:
+        """The images of the newest flight, which is none without them."""
+        try:
+            yield from self._contents.read(files)
+        except StoreError:
+            for part in self._flights.pop().parts:
+                part.future.cancel()
+            raise
 
     def _send_more(self, flight: _Flight, places: list[int], images: list[bytes]) -> None:
         """Send a part of a flight, once there is room in the window for its second or later one."""
