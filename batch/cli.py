@@ -285,9 +285,12 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
 
 def _write_report(folder: Path, tally: "Tally", out: str) -> str:
     from batch.accuracy.report import write
+    from batch.stores.faults import StoreError
 
     try:
         return write(folder, tally)
+    except StoreError as error:
+        _stop(f"{out} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
     except OSError as error:
         _stop(
             f"{out} is complete, but its report is not: {error.filename or folder}: {error.strerror}", EXIT_NOT_FINISHED

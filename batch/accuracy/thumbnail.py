@@ -7,8 +7,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from batch.disk.long_paths import open_path
+from batch.files.again import readable
 from batch.formats.kinds import foreign_kind
-from batch.formats.pages import split_page
 from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS
 
@@ -26,6 +26,9 @@ def thumbnail(path: str) -> npt.NDArray[np.uint8]:
 
     Args:
         path: as in the table: of a page, with its number.
+
+    Raises:
+        StoreError: it is in a store, which failed.
 
     Returns:
         uint8 [192, 192, 3], RGB.
@@ -46,8 +49,7 @@ def thumbnail(path: str) -> npt.NDArray[np.uint8]:
 
 def _small(path: str) -> Image.Image:
     """The image in RGB, its longer side SIDE_PX."""
-    source, page = split_page(path)
-    with warnings.catch_warnings():
+    with readable(path) as (source, page), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes, which are judged here, and of tags that Pillow does not know
         with open(source, "rb", opener=open_path) as file:
             if not page and foreign_kind(file.read(_HEAD_BYTES)) is None:
