@@ -47,6 +47,8 @@ def predict(
     glob: flags.Glob = None,
     recursive: flags.Recursive = True,
     follow_links: flags.FollowLinks = True,
+    bytes_column: flags.BytesColumn = None,
+    id_column: flags.IdColumn = None,
     out: flags.Out = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
@@ -98,7 +100,15 @@ def predict(
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
     job = Job(
-        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive, follow_links, Patience(timeout, notify)),
+        walk=Walk(
+            tuple(paths or ()),
+            tuple(glob or PNGS),
+            recursive,
+            follow_links,
+            bytes_column,
+            id_column,
+            Patience(timeout, notify),
+        ),
         out=_place(out),
         url=out if out is not None and is_url(out) else "",
         servers=tuple(server or ()),
@@ -113,6 +123,7 @@ def predict(
         fresh=fresh,
         force=force,
     )
+    columns = {"--bytes-column": bytes_column, "--id-column": id_column}
     watching = {"--settle": settle, "--roll": roll, "--move-done": move_done, "--move-failed": move_failed}
     if not watch:
         _refuse({flag: value is not None for flag, value in watching.items()}, "only with --watch")
@@ -121,6 +132,8 @@ def predict(
     elif watch:
         one_run = {"--truth": truth, "--report": report, "--summary": summary, "--max-errors": max_errors}
         _refuse({flag: value is not None for flag, value in one_run.items()}, "not with --watch, which has no end")
+        tables = {flag: value is not None for flag, value in columns.items()}
+        _refuse(tables, "not with --watch, which takes no archives")
         _refuse({"--one-version": one_version, "--force": force, "--fresh": fresh}, "not with --watch")
         _watch(job, flags.DEFAULT_SETTLE_S if settle is None else settle, roll, move_done, move_failed)
     else:
@@ -167,7 +180,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     try:
         if truth is not None and tally is not None:
             job.walk.check()
-            check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed))
+            check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed, reads=False))
         if report is not None:
             _check_report(report, truth, job)
         if summary is not None:

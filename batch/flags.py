@@ -19,8 +19,9 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PATH",
-        help="Folders to walk for *.png, or single files; or URLs in object stores, such as s3://bucket/scans. - reads "
-        "paths from standard input, separated by newlines or NUL.",
+        help="Folders to walk for *.png, single files, or archives: .tar, .tar.gz, .zip, .parquet, .arrow. Or their "
+        "URLs in object stores, such as s3://bucket/scans. - reads paths from standard input, separated by newlines or "
+        "NUL.",
         show_default=False,
     ),
 ]
@@ -31,8 +32,8 @@ Glob = Annotated[
     _option(
         _INPUT,
         "--glob",
-        "Take files with such names in folders, instead of '*.png'. Repeatable. TIFF, BMP, GIF, WebP and HEIC need the "
-        "formats extra.",
+        "Take files with such names in folders and archives, instead of '*.png'. Repeatable. '*.tar' opens the tar "
+        "archives in folders. TIFF, BMP, GIF, WebP and HEIC need the formats extra.",
         metavar="PATTERN",
     ),
 ]
@@ -43,6 +44,26 @@ FollowLinks = Annotated[
         _INPUT,
         "--follow-links/--no-follow-links",
         "Follow symbolic links in folders, to folders and to files. A PATH that is a link is always followed.",
+    ),
+]
+
+BytesColumn = Annotated[
+    str | None,
+    _option(
+        _INPUT,
+        "--bytes-column",
+        "The column of Parquet and Arrow files that holds the images. Default: the only one of bytes, or one called "
+        "image or bytes.",
+        metavar="NAME",
+    ),
+]
+IdColumn = Annotated[
+    str | None,
+    _option(
+        _INPUT,
+        "--id-column",
+        "The column that names the rows of Parquet and Arrow files. Default: their numbers, from 0.",
+        metavar="NAME",
     ),
 ]
 

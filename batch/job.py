@@ -73,6 +73,8 @@ class Job:
             "glob": list(self.walk.globs),
             "recursive": self.walk.recursive,
             "follow-links": self.walk.follow_links,
+            "bytes-column": self.walk.bytes_column,
+            "id-column": self.walk.id_column,
             "model": self.target.model,
             "signature": self.target.signature,
             "model-version": self.target.version,
@@ -246,4 +248,6 @@ def _instead(skipped: Skipped) -> str:
     found += [f"{skipped.unwalked} folders, not walked"] if skipped.unwalked else []
     found += [f"{skipped.links} links, not followed"] if skipped.links else []
     found += [f"{skipped.specials} that are no files"] if skipped.specials else []
+    found += [f"{skipped.archive_links} links in archives"] if skipped.archive_links else []
+    found += [f"{skipped.unopened} archives"] if skipped.unopened else []
     return f" (found {'; '.join(found)})" if found else ""

@@ -18,6 +18,11 @@ _MOST_FILES = 2 * GETS  # ahead of the request that is being put together: all t
 _MOST_BYTES = 32 * 1024 * 1024  # likewise, and another request's
 
 
+def is_remote(file: File) -> bool:
+    """Whether a file is to be read from a store. Members of archives there come with their bytes, or with a fault."""
+    return file.content is None and not file.fault and is_url(file.path)
+
+
 class UnreadError(Exception):
     """An object has no content to be sent; the text is the contract's."""
 
@@ -38,7 +43,7 @@ class Ahead:
     def expect(self, files: Iterable[File]) -> None:
         """Begin to read those that are at URLs. Other files are left to their turn."""
         for file in files:
-            if is_url(file.path):
+            if is_remote(file):
                 self._coming.append((file.size, self._begin(file)))
                 self._octets += file.size
 
@@ -50,7 +55,7 @@ class Ahead:
         """
         if not self._coming:
             return False
-        at_hand = [file.size for file in beyond if is_url(file.path)]
+        at_hand = [file.size for file in beyond if is_remote(file)]
         return len(self._coming) - len(at_hand) < _MOST_FILES and self._octets - sum(at_hand) < _MOST_BYTES
 
     def take(self) -> bytes:

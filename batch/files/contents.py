@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from batch.disk.long_paths import open_path
-from batch.files.ahead import Ahead, UnreadError
+from batch.files.ahead import Ahead, UnreadError, is_remote
 from batch.files.copies import Copies
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
 from batch.stores.patience import Patience
-from batch.stores.urls import is_url
 from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
 
 
@@ -58,6 +57,7 @@ class Contents:
         Raises:
             ConverterError: pictures are to be converted, and the process for it does not start.
             StoreError: a store failed for too long.
+            OSError: what is not on a disk is to be converted, and the folder for temporary files is full.
         """
         coming: deque[bytes | Fault | Task] = deque()
         for file in files:
@@ -78,26 +78,31 @@ class Contents:
         self._copies.close()
 
     def _begin(self, file: File) -> bytes | Fault | Task:
-        if is_url(file.path):
-            return self._begin_object(file)
-        if file.page:
-            # Read by whoever converts it: the other pages need not come along.
-            return self._converter.ask(file.source, file.page) if can_read("TIFF") else Fault(UNSUPPORTED)
-        content = _read(file)
-        kind = foreign_kind(content) if isinstance(content, bytes) else None
-        if kind is None:
-            return content
-        return self._converter.ask(file.path, 0) if can_read(kind) else Fault(UNSUPPORTED)
+        if file.fault:
+            return Fault(file.fault)
+        held = self._held(file)
+        kind = "TIFF"
+        # A page on a disk is read by whoever converts it: the other pages need not come along.
+        if not file.page:
+            content = _read(file) if held is None else held
+            found = foreign_kind(content) if isinstance(content, bytes) else None
+            if found is None:
+                return content
+            kind = found
+        if isinstance(held, Fault):
+            return held
+        if not can_read(kind):
+            return Fault(UNSUPPORTED)
+        return self._converter.ask(file.source if held is None else self._copies.add(held), file.page)
 
-    def _begin_object(self, file: File) -> bytes | Fault | Task:
+    def _held(self, file: File) -> bytes | Fault | None:
+        """What of a file is in memory already, or on its way there; None of one on a disk."""
+        if not is_remote(file):
+            return file.content
         try:
-            content = self._ahead.take()
+            return self._ahead.take()
         except UnreadError as error:
             return Fault(str(error))
-        kind = "TIFF" if file.page else foreign_kind(content)
-        if kind is None:
-            return content
-        return self._converter.ask(self._copies.add(content), file.page) if can_read(kind) else Fault(UNSUPPORTED)
 
     def _finish(self, content: bytes | Fault | Task) -> bytes | Fault:
         if not isinstance(content, Task):

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from batch.archives.kinds import is_archive
 from batch.stores.faults import Kind, MissingError, StoreError
 from batch.stores.patience import Patience
 from batch.stores.protocol import GETS, Entry
@@ -104,6 +105,7 @@ class Objects:
                         yield Object(where.base + entry.key, entry)
                         continue
                     self._skipped.note_other_image(name)
+                    self._skipped.unopened += is_archive(name)
                 yield None
 
 

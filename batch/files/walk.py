@@ -21,12 +21,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from batch.archives.kinds import is_archive, is_countable, is_for_archives, is_for_tables
+from batch.archives.member import ArchiveError
 from batch.disk.long_paths import list_folder, stat_path
+from batch.files.members import parts
 from batch.files.objects import Objects, check_url
 from batch.formats.pages import page_name, pages_of
 from batch.stores.patience import Patience
 from batch.stores.urls import is_url
-from exporter.command import UserError
+from exporter.command import UserError, require_extra
+from exporter.contract import UNREADABLE
 
 STANDARD_INPUT = "-"
 """The argument that stands for a list of paths on standard input."""
@@ -63,14 +67,18 @@ Enters = Callable[[str], bool]
 
 
 class File(NamedTuple):
-    """A file that was taken, or one page of it.
+    """A file that was taken, or one page of it; it may be a member of an archive, or a row of a table.
 
     Attributes:
-        path: as the user would write it; of a page, with its number: `scan.tif#page=2`.
+        path: as the user would write it; of a page, with its number: `scan.tif#page=2`; of a member, after its
+            archive's: `scans.tar/1.png`.
         size: of the whole file, in bytes.
-        mtime_ns: its modification time, in nanoseconds.
+        mtime_ns: its modification time, in nanoseconds; of a member, that of the archive: members may keep theirs while
+            they change.
         page: from 1; 0 for the whole of a file that has one.
         pages: how many the file has.
+        content: the bytes of a member; None for everything else.
+        fault: why a member has none: a text of the contract.
         tag: of an object in a store: its ETag; empty otherwise.
     """
 
@@ -79,6 +87,8 @@ class File(NamedTuple):
     mtime_ns: int
     page: int = 0
     pages: int = 1
+    content: bytes | None = None
+    fault: str = ""
     tag: str = ""
 
     @property
@@ -102,6 +112,8 @@ class Walk:
         recursive: whether folders in folders are walked, too.
         follow_links: whether symbolic links in folders are followed, to folders and to files. A path that is itself a
             link is followed in any case.
+        bytes_column: the column of Parquet and Arrow files that holds the images; None to find it.
+        id_column: the one that names the rows; None for their numbers.
         patience: how long a store may fail while it is listed.
     """
 
@@ -109,6 +121,8 @@ class Walk:
     globs: tuple[str, ...] = PNGS
     recursive: bool = True
     follow_links: bool = True
+    bytes_column: str | None = None
+    id_column: str | None = None
     patience: Patience = field(default_factory=Patience)
 
     @property
@@ -127,19 +141,24 @@ class Walk:
         if self.paths.count(STANDARD_INPUT) > 1:
             raise UserError("- (paths on standard input) can be given once only")
         for path in self.paths:
-            if path == STANDARD_INPUT:
-                continue
             if is_url(path):
                 check_url(path, self.patience)
-                continue
-            try:
-                mode = stat_path(path).st_mode
-            except FileNotFoundError:
-                raise UserError(f"{path}: no such file or folder") from None
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise UserError(f"{path} is neither a file nor a folder")
+            elif path != STANDARD_INPUT:
+                _check_path(path)
+        if any(map(is_for_tables, self.globs)) or any(is_archive(path) and is_for_tables(path) for path in self.paths):
+            require_extra("parquet", "pyarrow")
+
+
+def _check_path(path: str) -> None:
+    """Raise UserError unless there is a file or a folder."""
+    try:
+        mode = stat_path(path).st_mode
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file or folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is neither a file nor a folder")
 
 
 @dataclass
@@ -154,6 +173,10 @@ class Skipped:
         links: how many symbolic links to folders, or with names that are taken, were not to be followed.
         specials: how many that were to be taken but are neither files nor folders (FIFOs, sockets).
         unwalked: how many folders were left out because the walk is not recursive.
+        archives: archives that could not be read to their end, with the reason.
+        archive_links: how many links in archives had names that are taken.
+        members: how many members of archives have no bytes, by the reason.
+        unopened: how many archives were left out because no pattern names them.
     """
 
     other_images: Counter[str] = field(default_factory=Counter)
@@ -163,6 +186,10 @@ class Skipped:
     links: int = 0
     specials: int = 0
     unwalked: int = 0
+    archives: dict[str, str] = field(default_factory=dict)
+    archive_links: int = 0
+    members: Counter[str] = field(default_factory=Counter)
+    unopened: int = 0
 
     def note_other_image(self, path: str) -> None:
         """Count a file whose name is not taken, if it is an image by its ending."""
@@ -171,21 +198,33 @@ class Skipped:
             self.other_images[ending] += 1
 
 
-def walk(what: Walk, skipped: Skipped, listed: Iterable[str] = (), *, enters: Enters | None = None) -> Iterator[File]:
+def walk(
+    what: Walk,
+    skipped: Skipped,
+    listed: Iterable[str] = (),
+    *,
+    enters: Enters | None = None,
+    expands: bool = True,
+    reads: bool = True,
+) -> Iterator[File]:
     """Files of any name that are named themselves, and those in folders whose names fit, hidden ones left out.
+
+    In place of an archive come its members.
 
     Args:
         what: arguments and options.
         skipped: filled with what is passed over.
         listed: the paths that STANDARD_INPUT stands for.
         enters: asked about each folder before it is listed, whether to; then no file is opened, and one of several
-            pages is one file. For a watch, to which files come that are not complete.
+            pages is one file, as is an archive. For a watch, to which files come that are not complete.
+        expands: whether archives are opened. If not, an archive is one file, for `expand` later.
+        reads: whether members of archives come with their bytes. If not, for who wants their names only.
 
     Raises:
         StoreError: a store that a URL is of failed for too long, or refuses.
         UserError: a list holds a URL that is not read.
     """
-    walker = _Walker(name_filter(what.globs), what, skipped, enters)
+    walker = _Walker(name_filter(what.globs), what, skipped, enters, expands=expands and enters is None, reads=reads)
     for path in what.paths:
         for one in walker.objects.ahead(listed if path == STANDARD_INPUT else (path,)):
             yield from walker.walk(one)
@@ -209,13 +248,24 @@ class _Level(NamedTuple):
 class _Walker:
     """Walks folders with the rules of one run."""
 
-    def __init__(self, takes: Callable[[str], object], what: Walk, skipped: Skipped, enters: Enters | None) -> None:
+    def __init__(
+        self,
+        takes: Callable[[str], object],
+        what: Walk,
+        skipped: Skipped,
+        enters: Enters | None,
+        *,
+        expands: bool,
+        reads: bool,
+    ) -> None:
         self._takes = takes
         self._what = what
         self._enters = enters
         self._files = _files if enters is None else _whole
         self._skipped = skipped
         self.objects = Objects(takes, what.patience, skipped, recursive=what.recursive)
+        self._expands = expands
+        self._reads = reads
         self._argument = 0
         # Which argument's walk came to a folder last.
         self._visits: dict[int, int] = {}
@@ -225,7 +275,11 @@ class _Walker:
         self._argument += 1
         if is_url(path):
             for url, entry in self.objects.walk(path):
-                yield File(url, entry.size, entry.mtime_ns, tag=entry.tag)
+                file = File(url, entry.size, entry.mtime_ns, tag=entry.tag)
+                if self._expands and is_archive(url):
+                    yield from expand(file, self._what, self._skipped, reads=self._reads)
+                else:
+                    yield file
             return
         try:
             status = stat_path(path)
@@ -236,7 +290,7 @@ class _Walker:
         if stat.S_ISDIR(status.st_mode):
             yield from self._folder(path, status)
         elif stat.S_ISREG(status.st_mode):
-            yield from self._files(path, status)
+            yield from self._file(path, status)
         else:
             # Opening a FIFO would wait for someone to write to it.
             self._skipped.specials += 1
@@ -270,11 +324,18 @@ class _Walker:
                         levels.append(self._open(path, prefix, _identity(status)))
                         break
                 elif is_taken and stat.S_ISREG(status.st_mode):
-                    yield from self._files(path, status)
+                    yield from self._file(path, status)
                 else:
                     self._pass_over(path, status, is_taken=bool(is_taken))
             else:
                 levels.pop()
+
+    def _file(self, path: str, status: os.stat_result) -> Iterator[File]:
+        """What a file stands for: itself, its pages, or its members."""
+        if not is_archive(path):
+            return self._files(path, status)
+        whole = _whole(path, status)
+        return expand(next(whole), self._what, self._skipped, reads=self._reads) if self._expands else whole
 
     def _open(self, folder: str, prefix: str, identity: int) -> _Level:
         """Begin with a folder's names."""
@@ -321,6 +382,7 @@ class _Walker:
             self._skipped.specials += 1
         else:
             self._skipped.note_other_image(path)
+            self._skipped.unopened += is_archive(path)
 
 
 def _is_link(path: str) -> bool:
@@ -350,6 +412,32 @@ def _whole(path: str, status: os.stat_result) -> Iterator[File]:
     yield File(path, status.st_size, status.st_mtime_ns)
 
 
+def expand(archive: File, what: Walk, skipped: Skipped, *, reads: bool = True) -> Iterator[File]:
+    """The members of an archive, or the rows of a table, as files: read as they are asked for, none written anywhere.
+
+    Where it cannot be read further, the archive itself comes last, with a fault.
+
+    Args:
+        archive: as a walk that does not expand gives it.
+        what: the patterns that choose members, and the columns of tables.
+        skipped: filled with what is passed over.
+        reads: whether the members come with their bytes.
+
+    Raises:
+        UserError: what reads its kind is not installed.
+        StoreError: it is in a store, which failed for too long.
+    """
+    fits = name_filter([glob for glob in what.globs if not is_for_archives(glob)] or PNGS)
+    columns = what.bytes_column, what.id_column
+    try:
+        for part in parts(archive.path, fits, columns, skipped, what.patience, reads=reads):
+            path, size, content, fault, page, pages = part
+            yield File(path, size, archive.mtime_ns, page, pages, content=content, fault=fault, tag=archive.tag)
+    except ArchiveError as error:
+        skipped.archives[archive.path] = str(error)
+        yield archive._replace(fault=UNREADABLE)
+
+
 def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
     """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
 
@@ -368,6 +456,14 @@ def cut(files: Iterable[File], size: int) -> Iterator[list[File]]:
         yield batch
 
 
-def count(what: Walk) -> int:
-    """How many files a walk will take."""
-    return sum(1 for _ in walk(what, Skipped()))
+def count(what: Walk) -> int | None:
+    """How many files a walk will take; None if that takes as long as the walk itself, as of a compressed archive."""
+    found = 0
+    for file in walk(what, Skipped(), expands=False):
+        if not is_archive(file.path):
+            found += 1
+        elif is_countable(file.path):
+            found += sum(1 for _ in expand(file, what, Skipped(), reads=False))
+        else:
+            return None
+    return found

@@ -8,7 +8,7 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ def split_page(name: str) -> tuple[str, int]:
 
 def pages_of(path: str) -> list[int]:
     """As `page_numbers`, of the file at a path; [1] where it is not opened, by its name, or cannot be."""
-    if path[-5:].lower().endswith(_ONE_PICTURE):
+    if is_one_picture(path):
         return [1]
     try:
         # Not blocking: a FIFO may have taken the file's place.
@@ -57,6 +57,18 @@ def pages_of(path: str) -> list[int]:
             os.close(descriptor)
     except (OSError, ValueError):
         return [1]  # its row will say that it cannot be read
+
+
+def pages_in(name: str, content: bytes) -> list[int]:
+    """As `pages_of`, of a file that is in memory."""
+    if is_one_picture(name) or not content.startswith(TIFF_STARTS):
+        return [1]
+    return _numbers(_chain(lambda count, at: content[at : at + count], len(content)))
+
+
+def is_one_picture(path: str) -> bool:
+    """Whether a file is taken for one picture by its name."""
+    return path[-5:].lower().endswith(_ONE_PICTURE)
 
 
 def page_numbers(descriptor: int) -> list[int]:
@@ -71,8 +83,12 @@ def page_numbers(descriptor: int) -> list[int]:
     Raises:
         OSError: it cannot be read.
     """
+    return _numbers(_chain_of(descriptor))
+
+
+def _numbers(chain: Iterator[bool | None]) -> list[int]:
     pages: list[int] = []
-    for number, is_page in enumerate(_chain(descriptor), 1):
+    for number, is_page in enumerate(chain, 1):
         if number > MAX_PAGES:
             return []
         if is_page is not False or number == 1:
@@ -82,13 +98,24 @@ def page_numbers(descriptor: int) -> list[int]:
 
 def has_whole_directory(descriptor: int, page: int) -> bool:
     """Whether what a TIFF says of a page, from 1, is all there. Raises OSError as `page_numbers` does."""
-    return next(itertools.islice(_chain(descriptor), page - 1, None), None) is not None
+    return next(itertools.islice(_chain_of(descriptor), page - 1, None), None) is not None
 
 
-def _chain(descriptor: int) -> Iterator[bool | None]:
-    """For each directory of a TIFF whether it is a page; None, as the last, for one that is not whole."""
+Read = Callable[[int, int], bytes]
+"""So many bytes from an offset on; fewer at the end of the file."""
+
+
+def _chain_of(descriptor: int) -> Iterator[bool | None]:
+    """As `_chain`, of an open file."""
     status = os.fstat(descriptor)
-    header = os.pread(descriptor, 16, 0) if stat.S_ISREG(status.st_mode) else b""
+    if not stat.S_ISREG(status.st_mode):
+        return iter(())
+    return _chain(lambda count, at: os.pread(descriptor, count, at), status.st_size)
+
+
+def _chain(read: Read, size: int) -> Iterator[bool | None]:
+    """For each directory of a TIFF whether it is a page; None, as the last, for one that is not whole."""
+    header = read(16, 0)
     if not header.startswith(TIFF_STARTS):
         return
     layout = _Layout.of(header)
@@ -97,7 +124,7 @@ def _chain(descriptor: int) -> Iterator[bool | None]:
     # A chain that bites its own tail ends there.
     while at and at not in seen:
         seen.add(at)
-        directory = _read_directory(descriptor, at, layout) if at < status.st_size else None
+        directory = _read_directory(read, at, layout) if at < size else None
         if directory is None:
             yield None
             return
@@ -130,16 +157,16 @@ class _Layout(NamedTuple):
         return int(self.offset.unpack_from(header, self.start)[0]) if is_whole else 0
 
 
-def _read_directory(descriptor: int, at: int, layout: _Layout) -> tuple[bool, int] | None:
+def _read_directory(read: Read, at: int, layout: _Layout) -> tuple[bool, int] | None:
     """Whether the directory at an offset is a page, and the offset of the next; None where it is not whole."""
-    head = os.pread(descriptor, layout.entries.size + layout.entry.size, at)
+    head = read(layout.entries.size + layout.entry.size, at)
     if len(head) < layout.entries.size:
         return None
     (entries,) = layout.entries.unpack_from(head)
     if entries > _MOST_ENTRIES:
         return None
     end = at + layout.entries.size + entries * layout.entry.size
-    following = os.pread(descriptor, layout.offset.size, end)
+    following = read(layout.offset.size, end)
     if len(following) < layout.offset.size:
         return None
     tag, _, _, flags = layout.entry.unpack_from(head, layout.entries.size) if entries else (0, 0, 0, 0)

@@ -33,13 +33,13 @@ class Screen(Console):
 
 
 @contextmanager
-def progress(console: Console, count: Callable[[], int] | None) -> Iterator[Listener]:
+def progress(console: Console, count: Callable[[], int | None] | None) -> Iterator[Listener]:
     """Show images done, images/s, errors and time left.
 
     Args:
         console: standard error, a terminal.
         count: how many images there will be. It runs beside the work, which need not wait for it. None where nobody
-            can know.
+            can know, as when it returns None.
     """
     columns = (
         TextColumn("predicting"),
@@ -167,6 +167,14 @@ def _passed_over(skipped: Skipped) -> Iterator[str]:
         yield f"passed over, symbolic links: {skipped.links:,}"
     yield from _some("passed over, a link back to a folder above it", skipped.loops)
     yield from _some("passed over, a folder that was visited already", skipped.repeats)
+    if skipped.unopened:
+        yield f"passed over, archives: {skipped.unopened:,}; name them, or give a --glob such as '*.tar'"
+    if skipped.archive_links:
+        yield f"passed over, links in archives: {skipped.archive_links:,}"
+    for reason, count in skipped.members.most_common():
+        yield f"in archives, {reason}: {count:,}"
+    for archive, reason in skipped.archives.items():
+        yield f"{archive} {reason}; what came before is in the table"
     for folder, reason in skipped.folders.items():
         yield f"could not be listed, its files are missing: {folder} ({reason})"
 

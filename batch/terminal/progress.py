@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def progress(count: Callable[[], int] | None) -> "Iterator[Listener]":
+def progress(count: Callable[[], int | None] | None) -> "Iterator[Listener]":
     """Show progress on a terminal, as `display.progress` does; elsewhere nothing.
 
     Args:

@@ -236,7 +236,7 @@ class Incoming:
         """A file that is complete, with its pages; nothing if it has changed after all, and waits on."""
         if not source.is_unchanged():
             return []  # the next look sees what it is now
-        files = tuple(walk(Walk((source.path,)), Skipped()))
+        files = tuple(walk(Walk((source.path,)), Skipped(), expands=False))
         return [replace(source, files=files)] if files and source.is_unchanged() else []
 
     def _root_of(self, folder: str) -> Root | None:

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from batch.archives.kinds import is_archive, is_for_archives
 from batch.client.security import Security
 from batch.client.tensors import Target
 from batch.disk.long_paths import stat_path
@@ -83,13 +84,7 @@ class Watch:
 
     def check(self) -> None:
         """Raise UserError, naming the option, for what cannot be watched or written."""
-        for path in self.walk.paths:
-            if path == STANDARD_INPUT:
-                raise UserError("--watch watches folders, not a list on standard input: name a folder")
-        self.walk.check()
-        for path in self.walk.paths:
-            if not stat.S_ISDIR(stat_path(path).st_mode):
-                raise UserError(f"--watch watches folders, and {path} is a file: name its folder")
+        self._check_walk()
         if self.out == STANDARD_OUTPUT:
             raise UserError("--watch goes on where it stopped, which --out - cannot: name a file")
         check_output(self.out)
@@ -103,6 +98,21 @@ class Watch:
         for flag, folder in (("--move-done", self.move_done), ("--move-failed", self.move_failed)):
             if folder is not None:
                 self._check_folder(flag, folder)
+
+    def _check_walk(self) -> None:
+        if STANDARD_INPUT in self.walk.paths:
+            raise UserError("--watch watches folders, not a list on standard input: name a folder")
+        for glob in filter(is_for_archives, self.walk.globs):
+            raise UserError(
+                f"--glob {glob!r}: --watch takes no archives; run digits-batch without --watch on each one that is "
+                "complete"
+            )
+        self.walk.check()
+        for path in self.walk.paths:
+            if is_archive(path) and not stat.S_ISDIR(stat_path(path).st_mode):
+                raise UserError(f"--watch watches folders and takes no archives: leave out --watch for {path}")
+            if not stat.S_ISDIR(stat_path(path).st_mode):
+                raise UserError(f"--watch watches folders, and {path} is a file: name its folder")
 
     def _check_folder(self, flag: str, folder: Path) -> None:
         try:

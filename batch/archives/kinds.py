@@ -1,0 +1,47 @@
+"""Which files are archives: by the ending of their names, for paths and patterns alike."""
+
+import re
+
+TAR, ZIP, PARQUET, ARROW = "tar", "zip", "Parquet", "Arrow"
+
+_KINDS = {
+    ".tar": TAR,
+    ".tar.gz": TAR,
+    ".tgz": TAR,
+    ".zip": ZIP,
+    ".parquet": PARQUET,
+    ".arrow": ARROW,
+    ".arrows": ARROW,
+    ".feather": ARROW,
+    ".ipc": ARROW,
+}
+_ENDINGS = tuple(_KINDS)
+_COMPRESSED = (".gz", ".tgz")
+_IN_PATTERN = re.compile(r"\.(tar|tgz|zip|parquet|arrows?|feather|ipc)\b", re.IGNORECASE)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file of this name is opened for what is in it."""
+    return path[-8:].lower().endswith(_ENDINGS)
+
+
+def kind_of(path: str) -> str:
+    """TAR, ZIP, PARQUET or ARROW, of the path of an archive."""
+    name = path[-8:].lower()
+    return next(kind for ending, kind in _KINDS.items() if name.endswith(ending))
+
+
+def is_countable(path: str) -> bool:
+    """Whether the members of an archive can be counted without decompressing them."""
+    return not path.lower().endswith(_COMPRESSED)
+
+
+def is_for_archives(pattern: str) -> bool:
+    """Whether a pattern for names is meant for archives, such as `*.tar` or `train-*.tar.*`."""
+    return _IN_PATTERN.search(pattern) is not None
+
+
+def is_for_tables(pattern: str) -> bool:
+    """Whether a path or pattern is meant for Parquet or Arrow files, which take pyarrow."""
+    found = _IN_PATTERN.search(pattern)
+    return found is not None and found[1].lower() not in ("tar", "tgz", "zip")
