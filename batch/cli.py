@@ -260,7 +260,7 @@ def _conclude(
 
     # A table on standard output is not to be mixed with words.
     streams = job.out == STANDARD_OUTPUT
-    written = None if report is None or tally is None else _write_report(report, tally, job.name)
+    written = None if report is None or tally is None else _write_report(report, tally, job)
     with may_be_lost(2 if streams else 1):
         screen = Screen(stderr=streams)
         print_summary(screen, found, skipped, job.name)
@@ -296,20 +296,21 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT and not is_url(path)], job.out)
 
 
-def _write_report(folder: Path, tally: "Tally", out: str) -> str:
+def _write_report(folder: Path, tally: "Tally", job: "Job") -> str:
     from batch.accuracy.report import write
     from batch.stores.faults import StoreError
 
     try:
-        return write(folder, tally)
+        return write(folder, tally, job.walk)
     except StoreError as error:
-        _stop(f"{out} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
+        _stop(f"{job.name} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
     except OSError as error:
         _stop(
-            f"{out} is complete, but its report is not: {error.filename or folder}: {error.strerror}", EXIT_NOT_FINISHED
+            f"{job.name} is complete, but its report is not: {error.filename or folder}: {error.strerror}",
+            EXIT_NOT_FINISHED,
         )
     except KeyboardInterrupt:
-        _stop(f"interrupted; {out} is complete, its report is not", EXIT_INTERRUPTED)
+        _stop(f"interrupted; {job.name} is complete, its report is not", EXIT_INTERRUPTED)
 
 
 def _exit_code(summary: "Summary", skipped: Skipped) -> int:

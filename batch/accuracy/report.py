@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from batch.accuracy.tally import NO_ANSWER, Mistake, Score, Tally
-from batch.accuracy.thumbnail import SIDE_PX, thumbnail
+from batch.accuracy.thumbnail import SIDE_PX, member_thumbnails, thumbnail
+from batch.files.walk import Walk
 from exporter import figures
 from exporter.command import UserError
 from exporter.contract import CLASSES
@@ -23,6 +24,7 @@ _CONFUSION, _MISTAKES, _ACCURACY = "confusion.png", "mistakes.csv", "accuracy.js
 _COLUMNS, _ROWS, _SHEETS = 8, 6, 10
 _FEWEST_COLUMNS = 4  # so that the title has room
 _CAPTION = 22  # characters
+_NOWHERE = Walk(())
 
 
 def prepare(folder: Path, paths: list[str], out: Path) -> None:
@@ -48,8 +50,13 @@ def prepare(folder: Path, paths: list[str], out: Path) -> None:
         raise UserError(f"cannot write --report {folder}: {error.strerror}; choose another folder") from None
 
 
-def write(folder: Path, tally: Tally) -> str:
+def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
     """Write confusion.png, mistakes.png and further sheets, mistakes.csv and accuracy.json over those of another run.
+
+    Args:
+        folder: made by `prepare`.
+        tally: of the run.
+        what: was walked; archives are read once more for the pictures of mistakes in them.
 
     Returns:
         What is where, in one line.
@@ -66,7 +73,7 @@ def write(folder: Path, tally: Tally) -> str:
         # The figures' font lacks the letters of some file names; it draws boxes for them.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         _draw_confusion(folder / _CONFUSION, tally)
-        sheets = _draw_mistakes(folder, mistakes, tally.score.images)
+        sheets = _draw_mistakes(folder, mistakes, tally.score.images, what)
     shown = min(len(mistakes), sheets * _COLUMNS * _ROWS)
     pages = "mistakes.png" if sheets == 1 else f"mistakes.png to {_sheet_names()[sheets - 1]}"
     extent = (
@@ -118,18 +125,22 @@ def _draw_confusion(path: Path, tally: Tally) -> None:
     figures.confusion(path, counts if tally.errors else counts[:, :CLASSES], title=title)
 
 
-def _draw_mistakes(folder: Path, mistakes: list[Mistake], images: int) -> int:
+def _draw_mistakes(folder: Path, mistakes: list[Mistake], images: int, what: Walk) -> int:
     """Draw the sheets, remove those that another run left beyond them, and return how many there are."""
     size = _COLUMNS * _ROWS
     sheets = min(max(1, -(-len(mistakes) // size)), _SHEETS)
-    notes = _short_paths([mistake.path for mistake in mistakes[: _SHEETS * size]])
+    paths = [mistake.path for mistake in mistakes[: _SHEETS * size]]
+    notes = _short_paths(paths)
+    members = member_thumbnails(paths, what)
     for number, name in enumerate(_sheet_names()):
         if number >= sheets:
             (folder / name).unlink(missing_ok=True)
             continue
         first = number * size
         shown = mistakes[first : first + size]
-        tiles = [thumbnail(mistake.path) for mistake in shown]
+        tiles = [
+            thumbnail(path) if (tile := members.get(path)) is None else tile for path in paths[first : first + size]
+        ]
         figures.contact_sheet(
             folder / name,
             np.stack(tiles) if tiles else np.zeros((0, SIDE_PX, SIDE_PX, 3), np.uint8),

@@ -1,18 +1,27 @@
 """One image file, or one page of it, as a small picture for people."""
 
+import io
 import warnings
+from collections.abc import Callable, Iterable
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from batch.archives.kinds import archive_of
 from batch.disk.long_paths import open_path
 from batch.files.again import readable
+from batch.files.copies import Copies
+from batch.files.walk import File, Skipped, Walk, expand
 from batch.formats.kinds import foreign_kind
 from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS
 
 SIDE_PX = 192
+Tile = npt.NDArray[np.uint8]
+"""uint8 [192, 192, 3], RGB."""
+
 _BESIDE = (222, 228, 236)  # what lies beside an image that is no square
 _FRAME = (190, 198, 210)
 _CROSS = (150, 160, 175)
@@ -21,7 +30,7 @@ _HEAD_BYTES = 512
 _LIGHT_CHECKS, _DARK_CHECKS = (255, 232), (70, 92)
 
 
-def thumbnail(path: str) -> npt.NDArray[np.uint8]:
+def thumbnail(path: str) -> Tile:
     """Draw the image as large as fits, transparency over checks; a cross for a file that cannot be opened.
 
     Args:
@@ -29,13 +38,37 @@ def thumbnail(path: str) -> npt.NDArray[np.uint8]:
 
     Raises:
         StoreError: it is in a store, which failed.
-
-    Returns:
-        uint8 [192, 192, 3], RGB.
     """
+    return _draw(lambda: _small(path))
+
+
+def member_thumbnails(paths: Iterable[str], what: Walk) -> dict[str, Tile]:
+    """Draw those images that are in archives, which are read once more for them, by their paths.
+
+    Args:
+        paths: as in the table.
+        what: of the run; says which columns of tables.
+    """
+    wanted: dict[str, set[str]] = {}
+    for path in paths:
+        if archive := archive_of(path):
+            wanted.setdefault(archive, set()).add(path)
+    tiles: dict[str, Tile] = {}
+    for archive, names in wanted.items():
+        for file in expand(File(archive, 0, 0), what, Skipped()):
+            if file.path in names and file.content is not None:
+                tiles[file.path] = _draw(lambda file=file: _small_member(file))  # type: ignore[misc] # a name of its own
+                names.remove(file.path)
+            if not names:
+                break
+    return tiles
+
+
+def _draw(small: Callable[[], Image.Image]) -> Tile:
+    """A small image in the middle of a tile; a cross where there is none."""
     tile = Image.new("RGB", (SIDE_PX, SIDE_PX), _BESIDE)
     try:
-        image = _small(path)
+        image = small()
     except (*BROKEN, PictureError, MemoryError, Image.DecompressionBombError):
         pen = ImageDraw.Draw(tile)
         pen.line((0, 0, SIDE_PX, SIDE_PX), _CROSS, 3)
@@ -53,16 +86,40 @@ def _small(path: str) -> Image.Image:
         warnings.simplefilter("ignore")  # of sizes, which are judged here, and of tags that Pillow does not know
         with open(source, "rb", opener=open_path) as file:
             if not page and foreign_kind(file.read(_HEAD_BYTES)) is None:
-                file.seek(0)
-                with Image.open(file, formats=("PNG", "JPEG")) as image:
-                    if image.width * image.height > MAX_PIXELS:
-                        raise ValueError("too large")
-                    return _shrink(image)
-        pictures = Pictures()
+                return _small_served(file)
+        return _small_foreign(source, page)
+
+
+def _small_member(file: File) -> Image.Image:
+    """As `_small`, of a member of an archive."""
+    content = file.content or b""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # likewise
+        if not file.page and foreign_kind(content) is None:
+            return _small_served(io.BytesIO(content))
+        copies = Copies()
         try:
-            return _shrink(pictures.read(source, page)[0])
+            return _small_foreign(copies.add(content), file.page)
         finally:
-            pictures.close()
+            copies.close()
+
+
+def _small_served(file: IO[bytes]) -> Image.Image:
+    """Of a format that the server takes."""
+    file.seek(0)
+    with Image.open(file, formats=("PNG", "JPEG")) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError("too large")
+        return _shrink(image)
+
+
+def _small_foreign(path: str, page: int) -> Image.Image:
+    """Of a format that is converted."""
+    pictures = Pictures()
+    try:
+        return _shrink(pictures.read(path, page)[0])
+    finally:
+        pictures.close()
 
 
 def _shrink(image: Image.Image) -> Image.Image:

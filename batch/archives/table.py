@@ -150,8 +150,11 @@ def _octets(images: Any) -> list[bytes | None]:  # noqa: ANN401 - pyarrow has no
     from pyarrow import types  # noqa: PLC0415 - an extra
 
     if types.is_struct(images.type):
+        images.validate()
         # A row that is null has fields all the same, which need not be.
         images = images.flatten()[images.type.get_field_index("bytes")]
+    # In a damaged Arrow file an image may begin and end anywhere in the memory.
+    images.validate(full=True)
     found: list[bytes | None] = images.to_pylist()
     return found
 
@@ -165,6 +168,7 @@ def _names(ids: Any, first: int, count: int) -> list[str]:  # noqa: ANN401 - pya
     if pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type):
         # Text that is no UTF-8 keeps its bytes, as names of files do.
         ids = ids.cast(pa.binary() if pa.types.is_string(ids.type) else pa.large_binary())
+    ids.validate(full=True)
     return [_text(value, number) for number, value in enumerate(ids.to_pylist(), first)]
 
 

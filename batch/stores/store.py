@@ -147,7 +147,7 @@ class Store:
                 raise
             if self._holds(where, file, size, patience):
                 return
-            if error.kind is Kind.CONDITION or self._is_there(where, patience):
+            if error.kind is Kind.CONDITION or is_object(where, patience):
                 raise TakenError from None
             # A store that takes no condition: looking first is all that can be done.
             self._result(where, self._submit(where.url, lambda: put(replaces=True)))
@@ -159,13 +159,6 @@ class Store:
         except MissingError:
             fault = Fault(Kind.NO_BUCKET, "HTTP 404")
             raise StoreError(f"{where.url}: {_told(self._extra, fault)}", fault.kind) from None
-
-    def _is_there(self, where: ObjectUrl, patience: Patience) -> bool:
-        try:
-            self.find(where, patience).result()
-        except MissingError:
-            return False
-        return True
 
     def _holds(self, where: ObjectUrl, file: BinaryIO, size: int, patience: Patience) -> bool:
         """Whether an object has the content of a file."""
@@ -212,6 +205,15 @@ def open_store(where: ObjectUrl) -> Store:
     require_extra(where.extra, _MODULES[where.extra])
     # Not over a fork: what runs the requests does not live on in the child.
     return _connected(os.getpid(), where.extra, where.host)
+
+
+def is_object(where: ObjectUrl, patience: Patience) -> bool:
+    """Whether there is an object of that very key. Raises StoreError if the store failed."""
+    try:
+        open_store(where).find(where, patience).result()
+    except MissingError:
+        return False
+    return True
 
 
 @lru_cache

@@ -2,13 +2,15 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import PIL.Image
 import pytest
 
-from batch.accuracy.thumbnail import thumbnail
+from batch.accuracy.thumbnail import member_thumbnails, thumbnail
 from batch.accuracy.truth import parent_digit
+from batch.files.walk import Walk
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import Bucket
 from tests.conftest import RunBatch
@@ -37,6 +39,19 @@ def test_truth_and_report(
     assert json.loads((tmp_path / "report" / "accuracy.json").read_text()) == figures
     assert (figures["images"], figures["right"]) == (2, 1)
     assert urls[1] in (tmp_path / "report" / "mistakes.csv").read_text()
+
+
+def test_pictures_of_members(bucket: Bucket) -> None:
+    """An archive in a store is read once more for them."""
+    png = io.BytesIO()
+    PIL.Image.new("L", (30, 30), 255).save(png, "PNG")
+    octets = io.BytesIO()
+    with zipfile.ZipFile(octets, "w") as archive:
+        archive.writestr("3/x.png", png.getvalue())
+    url = bucket.put("in.zip/a.zip", octets.getvalue())
+    tiles = member_thumbnails([f"{url}/3/x.png", f"{bucket.url}/in.zip/b.png"], Walk(()))
+    assert [path for path, tile in tiles.items() if tile[96, 96].tolist() == [255, 255, 255]] == [f"{url}/3/x.png"]
+    assert len(tiles) == 1
 
 
 def test_a_picture_from_a_store(bucket: Bucket) -> None:
