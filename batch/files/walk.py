@@ -25,6 +25,7 @@ from batch.archives.kinds import is_archive, is_countable, is_for_archives, is_f
 from batch.archives.member import ArchiveError
 from batch.disk.long_paths import list_folder, stat_path
 from batch.files.members import parts
+from batch.files.object_pages import with_pages
 from batch.files.objects import Objects, check_url
 from batch.formats.pages import page_name, pages_of
 from batch.stores.patience import Patience
@@ -274,12 +275,12 @@ class _Walker:
         """A path that the user named."""
         self._argument += 1
         if is_url(path):
-            for url, entry in self.objects.walk(path):
+            for (url, entry), numbers in with_pages(self.objects.walk(path), self._what.patience):
                 file = File(url, entry.size, entry.mtime_ns, tag=entry.tag)
                 if self._expands and is_archive(url):
                     yield from expand(file, self._what, self._skipped, reads=self._reads)
                 else:
-                    yield file
+                    yield from _pages(file, numbers)
             return
         try:
             status = stat_path(path)
@@ -399,12 +400,15 @@ def _identity(status: os.stat_result) -> int:
 
 def _files(path: str, status: os.stat_result) -> Iterator[File]:
     """A file, or each of its pages where there are several."""
-    numbers = pages_of(path)
+    return _pages(File(path, status.st_size, status.st_mtime_ns), pages_of(path))
+
+
+def _pages(file: File, numbers: list[int]) -> Iterator[File]:
     if len(numbers) > 1:
         for number in numbers:
-            yield File(page_name(path, number), status.st_size, status.st_mtime_ns, number, len(numbers))
+            yield file._replace(path=page_name(file.path, number), page=number, pages=len(numbers))
     else:
-        yield File(path, status.st_size, status.st_mtime_ns)
+        yield file
 
 
 def _whole(path: str, status: os.stat_result) -> Iterator[File]:

@@ -1,13 +1,16 @@
 """digits-batch on an S3 server."""
 
+import itertools
+import tracemalloc
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from batch.files.walk import File, Skipped, Walk, walk
 from batch.job import Job, run_job
 from tests.batch.conftest import ScriptedServer
-from tests.batch.stores.support import Bucket, FaultyProxy
+from tests.batch.stores.support import Bucket, FaultyProxy, Reply
 from tests.batch.support import read_rows
 from tests.conftest import RunBatch
 
@@ -79,3 +82,36 @@ def test_a_list_of_urls(
     assert [row["path"] for row in rows] == lines
     assert [row["path"] for row in rows if row["error"] == "unreadable"] == [f"{bucket.url}/gone.png"]
     assert [row["digit"] for row in rows] == [*"0123456789", "5", "-1", *"0123456789" * 2]
+
+
+def _page(number: int) -> Reply:
+    """A page of a listing that has no end."""
+    keys = (f"{number:06}/{place:02}.png" for place in range(100))
+    found = "".join(
+        f"<Contents><Key>{key}</Key><Size>300</Size><ETag>&quot;0123456789abcdef0123456789abcdef&quot;</ETag>"
+        "<LastModified>2026-01-02T03:04:05.000Z</LastModified></Contents>"
+        for key in keys
+    )
+    answer = f"<NextContinuationToken>{number + 1}</NextContinuationToken><IsTruncated>true</IsTruncated>{found}"
+    return Reply(200, f"<?xml version='1.0'?><ListBucketResult>{answer}</ListBucketResult>".encode())
+
+
+def test_memory_does_not_grow_with_the_listing(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forty more pages take no more than the first ten, but for what a library keeps of its own."""
+
+    def script(_number: int, _method: str, path: str) -> Reply:
+        token = parse_qs(urlsplit(path).query).get("continuation-token", ["0"])
+        return _page(int(token[0]))
+
+    with FaultyProxy(bucket.endpoint, script) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        files = walk(Walk((bucket.url,)), Skipped())
+        next(itertools.islice(files, 999, None))
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        last = next(itertools.islice(files, 3999, None))
+        after, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert last.path == f"{bucket.url}/000049/99.png"
+    # Two pages, of which each object takes a kilobyte or two.
+    assert after - before < 400_000
