@@ -1,10 +1,13 @@
 """digits-batch on Google Cloud Storage, by a server of its JSON API on this machine."""
 
 import io
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batch.files.walk import Skipped, Walk, walk
 from batch.stores import protocol, store
@@ -50,6 +53,27 @@ def test_rows_from_and_to_a_bucket(
     ]
     assert [row["digit"] for row in rows[:20]] == [*"0123456789" * 2]
     assert "is there already" in digits_batch(*command).stderr
+
+
+_PARTS = st.sampled_from(["a", "a-b", "b", ".h", "x.png", "X.PNG", "é.png", "a b", ".y.png", "z.jpg"])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(keys=st.sets(st.lists(_PARTS, min_size=1, max_size=3).map("/".join), max_size=8), recursive=st.booleans())
+def test_a_prefix_is_walked_as_a_folder_is(gcs: GcsServer, keys: set[str], *, recursive: bool) -> None:
+    """The same objects as files of such names; in the order of their keys."""
+    # On a disk, a name is that of a file or of a folder.
+    keys = {key for key in keys if not any(other.startswith(key + "/") for other in keys)}
+    gcs.objects.clear()
+    with tempfile.TemporaryDirectory() as folder:
+        for key in {*keys, "keep"}:
+            gcs.put(f"in/{key}", b"\1")
+            path = Path(folder, key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"\1")
+        on_disk = [file.path.removeprefix(folder) for file in walk(Walk((folder,), recursive=recursive), Skipped())]
+    in_store = [file.path for file in walk(Walk(("gs://scans/in",), recursive=recursive), Skipped())]
+    assert in_store == sorted((f"gs://scans/in{path}" for path in on_disk), key=str.encode)
 
 
 def test_one_level(gcs: GcsServer) -> None:
