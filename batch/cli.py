@@ -12,6 +12,8 @@ import typer
 from batch import flags
 from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.files.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
@@ -80,17 +82,28 @@ def predict(
     from batch.client.tensors import Target
     from batch.job import Job
     from batch.summary import ErrorLimit
-    from batch.table.output import STANDARD_OUTPUT, Form
+    from batch.table.output import Form
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
     if not paths and not check:
         raise UserError("PATH is missing: name folders or files, or - for a list on standard input")
+    if watch and any(is_url(path) for path in (*(paths or ()), out or "")):
+        raise UserError("--watch works on local folders and tables: leave URLs out, or leave --watch out")
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
     job = Job(
-        walk=Walk(tuple(paths or ()), tuple(glob or PNGS), recursive, follow_links, bytes_column, id_column),
-        out=STANDARD_OUTPUT if out is None else Path(out),
+        walk=Walk(
+            tuple(paths or ()),
+            tuple(glob or PNGS),
+            recursive,
+            follow_links,
+            bytes_column,
+            id_column,
+            Patience(timeout, notify),
+        ),
+        out=_place(out),
+        url=out if out is not None and is_url(out) else "",
         servers=tuple(server or ()),
         security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
         target=Target(model, signature, model_version, model_label),
@@ -120,6 +133,16 @@ def predict(
         _predict(job, truth, report, summary)
 
 
+def _place(out: str | None) -> Path:
+    """Where a table is written on this machine."""
+    from batch.table.output import STANDARD_OUTPUT
+    from batch.table.remote import local_place
+
+    if out is None:
+        return STANDARD_OUTPUT
+    return local_place(out) if is_url(out) else Path(out)
+
+
 def _check(job: "Job") -> None:
     from batch.job import check_server
     from batch.terminal.display import Screen, print_notice
@@ -139,6 +162,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
     from batch.job import run_job
+    from batch.stores.faults import StoreError
     from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
 
@@ -155,10 +179,12 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
             _check_report(report, truth, job)
         if summary is not None:
             check_summary(summary, job.out)
-        with progress(None if is_listed else lambda: count(job.walk)) as show:
+        # To count the objects of a store takes as many requests as to list them.
+        is_uncounted = is_listed or job.walk.has_urls
+        with progress(None if is_uncounted else lambda: count(job.walk)) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
-    except (ServerError, ConverterError) as error:
+    except (ServerError, ConverterError, StoreError) as error:
         _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
     except BrokenPipeError:
         # Whoever read standard output has gone, with what they wanted.
@@ -225,7 +251,7 @@ def _conclude(
     written = None if report is None or tally is None else _write_report(report, tally, job)
     with may_be_lost(2 if streams else 1):
         screen = Screen(stderr=streams)
-        print_summary(screen, found, skipped, str(job.out))
+        print_summary(screen, found, skipped, job.name)
         if tally is not None:
             print_accuracy(screen, tally)
         if written is not None:
@@ -234,7 +260,7 @@ def _conclude(
         try:
             write_summary(summary, found, skipped, job.settings())
         except OSError as error:
-            _stop(f"{job.out} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
+            _stop(f"{job.name} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
     raise typer.Exit(_exit_code(found, skipped))
 
 
@@ -245,21 +271,24 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     require_extra("train", "matplotlib", "PIL", "numpy")
     from batch.accuracy.report import prepare
 
-    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT], job.out)
+    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT and not is_url(path)], job.out)
 
 
 def _write_report(folder: Path, tally: "Tally", job: "Job") -> str:
     from batch.accuracy.report import write
+    from batch.stores.faults import StoreError
 
     try:
         return write(folder, tally, job.walk)
+    except StoreError as error:
+        _stop(f"{job.name} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
     except OSError as error:
         _stop(
-            f"{job.out} is complete, but its report is not: {error.filename or folder}: {error.strerror}",
+            f"{job.name} is complete, but its report is not: {error.filename or folder}: {error.strerror}",
             EXIT_NOT_FINISHED,
         )
     except KeyboardInterrupt:
-        _stop(f"interrupted; {job.out} is complete, its report is not", EXIT_INTERRUPTED)
+        _stop(f"interrupted; {job.name} is complete, its report is not", EXIT_INTERRUPTED)
 
 
 def _exit_code(summary: "Summary", skipped: Skipped) -> int:

@@ -5,7 +5,7 @@ becomes of one request, and of the server's faults, is in `client/exchange.py`.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,8 @@ from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.files.contents import Contents, Fault
 from batch.files.walk import File
+from batch.stores.faults import StoreError
+from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
 
@@ -101,7 +103,7 @@ class Engine:
             keep_version=policy.keep_version,
             notify=notify,
         )
-        self._contents = contents or Contents()
+        self._contents = contents or Contents(Patience(policy.timeout, notify))
         self._flights: deque[_Flight] = deque()
         self.summary = Summary()
 
@@ -112,23 +114,42 @@ class Engine:
             ServerError: the server failed for too long, or refused, or there are too many errors; the journal keeps
                 what was answered.
             ConverterError: pictures are to be converted, and cannot be; likewise.
+            StoreError: files are to be read from a store, which failed for too long, or refuses; likewise.
             VersionSwappedError: with `keep_version`, that version is gone.
             OSError: the journal, or what a listener writes, cannot be written.
         """
         try:
-            for number, files in enumerate(batches):
+            for number, (files, done) in enumerate(self._ahead(batches, journal)):
                 while len(self._flights) >= self._window.size:
                     self._land(journal)
-                done = None if journal is None else journal.done(number, files)
                 request = self._send(files) if done is None else None
                 self._flights.append(_Flight(number, files, request, done or []))
             while self._flights:
                 self._land(journal)
+        except StoreError:
+            # The server is well: what it has at hand need not be asked again.
+            while self._flights:
+                self._land(journal)
+            raise
         finally:
             self._exchange.cancel()
             self._contents.close()
             self.summary.retries, self.summary.splits = self._exchange.retries, self._exchange.splits
             self.summary.unread_pages = self._contents.unread_pages
+
+    def _ahead(
+        self, batches: Iterable[list[File]], journal: Journal | None
+    ) -> Iterator[tuple[list[File], list[Answer] | None]]:
+        """Batches with what the journal has of them. What a store has of the next ones is being read meanwhile."""
+        waiting: deque[tuple[list[File], list[Answer] | None]] = deque()
+        for number, files in enumerate(batches):
+            done = None if journal is None else journal.done(number, files)
+            if done is None:
+                self._contents.expect(files)
+            waiting.append((files, done))
+            while waiting and (done is not None or not self._contents.wants_more(waiting[0][0])):
+                yield waiting.popleft()
+        yield from waiting
 
     def _send(self, files: list[File]) -> Request:
         contents = self._contents.read(files)

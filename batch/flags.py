@@ -20,8 +20,8 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="PATH",
-        help="Folders to walk for *.png, single files, or archives: .tar, .tar.gz, .zip, .parquet, .arrow. "
-        "- reads paths from standard input, separated by newlines or "
+        help="Folders to walk for *.png, single files, or archives: .tar, .tar.gz, .zip, .parquet, .arrow. Or their "
+        "URLs in object stores, such as s3://bucket/scans. - reads paths from standard input, separated by newlines or "
         "NUL.",
         show_default=False,
     ),
@@ -74,8 +74,9 @@ Out = Annotated[
     option(
         _OUTPUT,
         "--out",
-        "The table: .csv, .jsonl or .parquet. - writes CSV to standard output; such a run cannot be resumed.",
-        metavar="FILE",
+        "The table: .csv, .jsonl or .parquet; a file or a URL in an object store. - writes CSV to standard output; "
+        "such a run cannot be resumed.",
+        metavar="FILE|URL",
     ),
 ]
 Probabilities = Annotated[bool, option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
@@ -210,7 +211,12 @@ InFlight = Annotated[
 ]
 Timeout = Annotated[
     float,
-    option(_REQUESTS, "--timeout", "Stop when the server has failed for so many seconds without a break.", min=0.1),
+    option(
+        _REQUESTS,
+        "--timeout",
+        "Stop when the server, or a store, has failed for so many seconds without a break.",
+        min=0.1,
+    ),
 ]
 MaxErrors = Annotated[
     str | None,

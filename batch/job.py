@@ -17,10 +17,12 @@ from batch.client.window import Window
 from batch.disk.offered import sync_folder
 from batch.engine import Engine, Listener, Policy
 from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, name_filter, walk
+from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Output, Stream, check_output, refuse_to_overwrite
 from batch.table.place import place_of
+from batch.table.remote import check_remote, put_table
 from exporter.command import UserError
 
 Notify = Callable[[str], None]
@@ -35,12 +37,19 @@ class Job(Asked):
         one_version: whether all rows must come from one version of the model.
         fresh: throw away the rows of an unfinished run.
         force: overwrite a finished table.
+        url: where the finished table is put; then `out` is its `local_place`. Empty for a table that stays local.
     """
 
     max_errors: ErrorLimit | None = None
     one_version: bool = False
     fresh: bool = False
     force: bool = False
+    url: str = ""
+
+    @property
+    def name(self) -> str:
+        """What people call the table."""
+        return self.url or str(self.out)
 
     def settings(self) -> dict[str, object]:
         """What decides the rows and their grouping into requests: a journal with other settings is not continued."""
@@ -80,6 +89,7 @@ def run_job(
         ServerError: the server failed for too long, or there are too many errors; `run_job` with the same job goes on
             where it stopped.
         ConverterError: pictures are to be converted to PNG, and the process for it does not start; likewise.
+        StoreError: a store that files are read from, or the table is put to, failed for too long, or refuses; likewise.
         OSError: the disk is full; likewise.
     """
     walked = begin(job.walk, listed)
@@ -91,22 +101,29 @@ def run_job(
             return _Run(job, None, notify, (stream, *listeners)).ask_all(walked, listed)
         finally:
             stream.close()
-    check_output(job.out)
+    check_output(job.out, job.name)
     place = place_of(job.out)
     _refuse_to_replace_images(job.walk, job.out)
+    patience = Patience(job.timeout, notify)
     if not job.force and (job.fresh or not journal_of(place).exists()):
-        refuse_to_overwrite(place)
+        _refuse_to_overwrite(job, place, patience)
     journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
     try:
         # A run that was killed when all was done but the clearing away is done again, which takes no request.
-        force = job.force or journal.has_written_output()
+        force = job.force or (journal.has_come_to_end if job.url else journal.has_written_output())
         if not force:
-            refuse_to_overwrite(place)
+            _refuse_to_overwrite(job, place, patience)
+        if job.url:
+            check_remote(job.url, patience, replace=True)
+            notify(f"rows are kept in {journal.path} until {job.url} is written")
         output = Output(place, job.form, job.out.suffix)
         try:
             found = _Run(job, journal, notify, (output, *listeners)).ask_all(walked, listed)
             journal.append_inode(output.sync(notify))
-            output.take_place(force=force)
+            if job.url:
+                put_table(output.temporary, job.url, patience, replace=job.force)
+            else:
+                output.take_place(force=force)
         finally:
             output.discard()
         journal.remove()
@@ -114,6 +131,13 @@ def run_job(
     finally:
         journal.close()
     return found
+
+
+def _refuse_to_overwrite(job: Job, place: Path, patience: Patience) -> None:
+    if job.url:
+        check_remote(job.url, patience, replace=False)
+    else:
+        refuse_to_overwrite(place)
 
 
 def check_server(job: Job, notify: Notify = lambda _: None) -> str:

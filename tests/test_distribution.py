@@ -61,6 +61,8 @@ def test_the_thin_client_works_without_tensorflow(thin: Path, tmp_path: Path, se
         (["digits-export", "run", "--to", "model"], "pip install '.[train]'"),
         (["digits-serve", "--port=0", "--grpc_socket_path=s"], "pip install '.[serve]'"),
         (["digits-batch", ".", "--out", "out.csv"], "pip install '.[serve]'"),
+        (["digits-batch", "s3://bucket/scans", "--out", "out.csv"], "s3fs is not installed: run pip install '.[s3]'"),
+        (["digits-batch", ".", "--out", "gs://bucket/out.csv"], "gcsfs is not installed: run pip install '.[gcs]'"),
     ],
 )
 def test_a_missing_extra_is_named_in_one_line(

@@ -63,6 +63,7 @@ def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
 
     Raises:
         OSError: a file cannot be written.
+        StoreError: pictures are in a store, which failed.
     """
     # The same order however the run went: one that was resumed has its answers in another.
     mistakes = sorted(tally.mistakes, key=lambda mistake: (-float(mistake.confidence), mistake.path))

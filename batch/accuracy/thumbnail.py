@@ -11,10 +11,10 @@ from PIL import Image, ImageDraw
 
 from batch.archives.kinds import archive_of
 from batch.disk.long_paths import open_path
+from batch.files.again import readable
 from batch.files.copies import Copies
 from batch.files.walk import File, Skipped, Walk, expand
 from batch.formats.kinds import foreign_kind
-from batch.formats.pages import split_page
 from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS
 
@@ -35,6 +35,9 @@ def thumbnail(path: str) -> Tile:
 
     Args:
         path: as in the table: of a page, with its number.
+
+    Raises:
+        StoreError: it is in a store, which failed.
     """
     return _draw(lambda: _small(path))
 
@@ -79,8 +82,7 @@ def _draw(small: Callable[[], Image.Image]) -> Tile:
 
 def _small(path: str) -> Image.Image:
     """The image in RGB, its longer side SIDE_PX."""
-    source, page = split_page(path)
-    with warnings.catch_warnings():
+    with readable(path) as (source, page), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of sizes, which are judged here, and of tags that Pillow does not know
         with open(source, "rb", opener=open_path) as file:
             if not page and foreign_kind(file.read(_HEAD_BYTES)) is None:

@@ -2,6 +2,10 @@
 
 import os
 import re
+from functools import lru_cache
+
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url, parse_url
 
 TAR, ZIP, PARQUET, ARROW = "tar", "zip", "Parquet", "Arrow"
 
@@ -27,13 +31,25 @@ def is_archive(path: str) -> bool:
 
 
 def archive_of(path: str) -> str:
-    """The archive that a path in the table leads into; empty if it leads into none."""
+    """The archive that a path in the table leads into; empty if it leads into none.
+
+    Raises StoreError if it would be in a store, which failed.
+    """
     at = path.find("/", 1)
     while at >= 0:
-        if is_archive(path[:at]) and os.path.isfile(path[:at]):  # noqa: PTH113 - a path that is no UTF-8 stays as it is
+        if is_archive(path[:at]) and _is_there(path[:at]):
             return path[:at]
         at = path.find("/", at + 1)
     return ""
+
+
+@lru_cache
+def _is_there(path: str) -> bool:
+    if is_url(path):
+        from batch.stores.store import is_object  # noqa: PLC0415 - a run without URLs starts without it
+
+        return is_object(parse_url(path), Patience())
+    return os.path.isfile(path)  # noqa: PTH113 - a path that is no UTF-8 stays as it is
 
 
 def kind_of(path: str) -> str:

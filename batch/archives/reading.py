@@ -6,22 +6,25 @@ from contextlib import closing
 from batch.archives.kinds import TAR, ZIP, kind_of
 from batch.archives.member import ArchiveError, Member, Selection
 from batch.archives.source import Stream, open_source
+from batch.stores.patience import Patience
 
 
-def read_members(path: str, selection: Selection) -> Iterator[Member]:
+def read_members(path: str, selection: Selection, patience: Patience) -> Iterator[Member]:
     """Members in order, read as they are asked for.
 
     Args:
         path: of an archive; its ending says of which kind.
         selection: which of them.
+        patience: how long faults of a store are waited out, if it is in one.
 
     Raises:
         ArchiveError: it cannot be opened, or not be read to its end.
         UserError: what reads its kind is not installed.
+        StoreError: it is in a store, which failed for too long.
     """
     # Imported when it is met: most runs have no archives.
     try:
-        file = open_source(path)
+        file = open_source(path, patience)
     except (OSError, ValueError) as error:
         raise ArchiveError(f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     kind = kind_of(path)

@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from batch.disk.long_paths import open_path
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url, parse_url
 
 _CHUNK = 1 << 20  # bytes: of the archive, and of what comes out of it at a time
 _STEP = 512  # bytes, where the archive is damaged: the blocks of tar
@@ -16,8 +18,17 @@ _GZIP_START = b"\x1f\x8b"
 _GZIP_BITS = 31  # zlib's word for gzip with the largest window
 
 
-def open_source(path: str) -> BinaryIO:
-    """Open an archive for reading. Raises OSError."""
+def open_source(path: str, patience: Patience) -> BinaryIO:
+    """Open an archive for reading, at a path or at a URL.
+
+    Raises:
+        OSError: it cannot be opened.
+        StoreError: it is in a store, which failed for too long.
+    """
+    if is_url(path):
+        from batch.stores.file import open_object  # noqa: PLC0415 - a run without URLs starts without it
+
+        return open_object(parse_url(path), patience)
     # Not blocking: a FIFO may have taken the file's place.
     descriptor = open_path(path, os.O_RDONLY | os.O_NONBLOCK)
     file = os.fdopen(descriptor, "rb", _CHUNK)

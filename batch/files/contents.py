@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from batch.disk.long_paths import open_path, stat_path
+from batch.files.ahead import Ahead, UnreadError, is_remote
 from batch.files.copies import Copies
 from batch.files.walk import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
+from batch.stores.patience import Patience
 from exporter.contract import CHANGED, MAX_FILE_BYTES, TOO_LARGE, UNREADABLE, UNSUPPORTED
 
 _GONE = (errno.ENOENT, errno.ENOTDIR)
@@ -30,20 +32,30 @@ class Contents:
     their own; a run without such files has none of these. Bytes of no known kind are for the server to judge.
 
     Args:
-        as_planned: whether a file is read only if its size and time are still those that the walk found. Otherwise
-            whatever is there now is its content.
+        patience: how long faults of a store are waited out.
+        as_planned: whether a file is read only if its size and time, or its tag, are still those that the walk found.
+            Otherwise whatever is there now is its content.
 
     Attributes:
         unread_pages: pages of TIFFs that were taken for one picture each, as they are named .png, .jpg or .jpeg.
         gone: files that the walk found, and that are not there any more; counted only with `as_planned`.
     """
 
-    def __init__(self, *, as_planned: bool = False) -> None:
+    def __init__(self, patience: Patience | None = None, *, as_planned: bool = False) -> None:
         self._as_planned = as_planned
         self._converter = Converter()
+        self._ahead = Ahead(patience or Patience())
         self._copies = Copies()
         self.unread_pages = 0
         self.gone = 0
+
+    def expect(self, files: Iterable[File]) -> None:
+        """Begin to read files that are not on a disk. All of them are to be read, in that order."""
+        self._ahead.expect(files)
+
+    def wants_more(self, beyond: list[File]) -> bool:
+        """Whether more files should be expected, so that stores are kept busy while these first ones are read."""
+        return self._ahead.wants_more(beyond)
 
     def read(self, files: Iterable[File]) -> Iterator[bytes | Fault]:
         """The encoded image of each file, in order, or why there is none.
@@ -52,7 +64,8 @@ class Contents:
 
         Raises:
             ConverterError: pictures are to be converted, and the process for it does not start.
-            OSError: a member of an archive is to be converted, and the folder for temporary files is full.
+            StoreError: a store failed for too long.
+            OSError: what is not on a disk is to be converted, and the folder for temporary files is full.
         """
         coming: deque[bytes | Fault | Task] = deque()
         for file in files:
@@ -67,28 +80,40 @@ class Contents:
             yield self._finish(coming.popleft())
 
     def close(self) -> None:
-        """End the processes, if there are any."""
+        """End the processes, if there are any, and give up what is under way."""
+        self._ahead.close()
         self._converter.close()
         self._copies.close()
 
     def _begin(self, file: File) -> bytes | Fault | Task:
         if file.fault:
             return Fault(file.fault)
+        held = self._held(file)
         kind = "TIFF"
         if file.page:
             # On a disk it is read by whoever converts it: the other pages need not come along.
-            if file.content is None and self._as_planned and (changed := self._change(file)):
+            if held is None and self._as_planned and (changed := self._change(file)):
                 return changed
         else:
-            content = self._read(file) if file.content is None else file.content
+            content = self._read(file) if held is None else held
             found = foreign_kind(content) if isinstance(content, bytes) else None
             if found is None:
                 return content
             kind = found
+        if isinstance(held, Fault):
+            return held
         if not can_read(kind):
             return Fault(UNSUPPORTED)
-        path = file.source if file.content is None else self._copies.add(file.content)
-        return self._converter.ask(path, file.page)
+        return self._converter.ask(file.source if held is None else self._copies.add(held), file.page)
+
+    def _held(self, file: File) -> bytes | Fault | None:
+        """What of a file is in memory already, or on its way there; None of one on a disk."""
+        if not is_remote(file):
+            return file.content
+        try:
+            return self._ahead.take()
+        except UnreadError as error:
+            return Fault(str(error))
 
     def _change(self, file: File) -> Fault | None:
         """Why a file is not to be read: it is not as the walk found it."""

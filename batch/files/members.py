@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from batch.archives.member import LINK, Selection, is_hidden
 from batch.archives.reading import read_members
 from batch.formats.pages import is_one_picture, page_name, pages_in
+from batch.stores.patience import Patience
 
 if TYPE_CHECKING:
     from batch.files.walk import Skipped
@@ -36,6 +37,7 @@ def parts(
     fits: Callable[[str], object],
     columns: tuple[str | None, str | None],
     skipped: "Skipped",
+    patience: Patience,
     *,
     reads: bool,
 ) -> Iterator[Part]:
@@ -46,11 +48,13 @@ def parts(
         fits: whether a name without folders is taken.
         columns: of tables: that of the images and that of the ids; None to find the one, or to do without the other.
         skipped: filled with what is passed over.
+        patience: how long faults of a store are waited out, if it is in one.
         reads: whether bytes are wanted, and not only names.
 
     Raises:
         ArchiveError: it cannot be opened, or not be read to its end.
         UserError: what reads its kind is not installed.
+        StoreError: it is in a store, which failed for too long.
     """
 
     def takes(name: str) -> bool:
@@ -64,7 +68,7 @@ def parts(
     # How many pages there are is part of the names.
     selection = Selection(takes, lambda name: reads or not is_one_picture(name), reads, *columns)
     prefix = archive + "/"
-    for name, size, content, fault, reason, other in read_members(archive, selection):
+    for name, size, content, fault, reason, other in read_members(archive, selection, patience):
         path = prefix + name
         if other:
             skipped.archive_links += other == LINK

@@ -5,6 +5,8 @@ links lead to it; what is named again is walked again. In memory are one folder'
 visited, its identity. Requests are a pure function of this walk: the same files give the same bytes whenever they are
 asked.
 
+URLs of object stores are walked by `objects.py`, in the order of the store.
+
 A TIFF of several pages is as many files to everyone else. The walk opens what is not named .png, .jpg or .jpeg, and
 counts the pages of what says by its first bytes that it is a TIFF.
 """
@@ -24,7 +26,11 @@ from batch.archives.member import ArchiveError
 from batch.client.window import MAX_REQUEST_BYTES
 from batch.disk.long_paths import list_folder, stat_path
 from batch.files.members import parts
+from batch.files.object_pages import with_pages
+from batch.files.objects import Objects, check_url
 from batch.formats.pages import page_name, pages_of
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url
 from exporter.command import UserError, require_extra
 from exporter.contract import UNREADABLE
 
@@ -70,6 +76,7 @@ class File(NamedTuple):
         pages: how many the file has.
         content: the bytes of a member; None for everything else.
         fault: why a member has none: a text of the contract.
+        tag: of an object in a store: its ETag; empty otherwise.
     """
 
     path: str
@@ -79,6 +86,12 @@ class File(NamedTuple):
     pages: int = 1
     content: bytes | None = None
     fault: str = ""
+    tag: str = ""
+
+    @property
+    def stamp(self) -> int | str:
+        """What is another one when the content is: the ETag where there is one, else the modification time."""
+        return self.tag or self.mtime_ns
 
     @property
     def source(self) -> str:
@@ -91,13 +104,14 @@ class Walk:
     """What to walk.
 
     Attributes:
-        paths: folders and files; STANDARD_INPUT for a list of them.
+        paths: folders, files, and URLs of objects or of what is under a prefix; STANDARD_INPUT for a list of them.
         globs: names that are taken in folders, in either case.
         recursive: whether folders in folders are walked, too.
         follow_links: whether symbolic links in folders are followed, to folders and to files. A path that is itself a
             link is followed in any case.
         bytes_column: the column of Parquet and Arrow files that holds the images; None to find it.
         id_column: the one that names the rows; None for their numbers.
+        patience: how long a store may fail while it is listed.
     """
 
     paths: tuple[str, ...]
@@ -106,27 +120,42 @@ class Walk:
     follow_links: bool = True
     bytes_column: str | None = None
     id_column: str | None = None
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def has_urls(self) -> bool:
+        """Whether URLs are among the paths."""
+        return any(map(is_url, self.paths))
 
     def check(self) -> None:
-        """Raise UserError, naming the path or pattern, unless there is something to walk."""
+        """Raise UserError, naming the path or pattern, unless there is something to walk.
+
+        Raises StoreError if a store does not answer within the patience.
+        """
         for glob in self.globs:
             if "/" in glob or not glob:
                 raise UserError(f"--glob {glob!r}: give a pattern for names without folders, such as '*.jpg'")
         if self.paths.count(STANDARD_INPUT) > 1:
             raise UserError("- (paths on standard input) can be given once only")
         for path in self.paths:
-            if path == STANDARD_INPUT:
-                continue
-            try:
-                mode = stat_path(path).st_mode
-            except FileNotFoundError:
-                raise UserError(f"{path}: no such file or folder") from None
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
-            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                raise UserError(f"{path} is neither a file nor a folder")
+            if is_url(path):
+                check_url(path, self.patience)
+            elif path != STANDARD_INPUT:
+                _check_path(path)
         if any(map(is_for_tables, self.globs)) or any(is_archive(path) and is_for_tables(path) for path in self.paths):
             require_extra("parquet", "pyarrow")
+
+
+def _check_path(path: str) -> None:
+    """Raise UserError unless there is a file or a folder."""
+    try:
+        mode = stat_path(path).st_mode
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file or folder") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{path} is neither a file nor a folder")
 
 
 @dataclass
@@ -202,10 +231,14 @@ def walk(
             pages is one file, as is an archive. For a watch, to which files come that are not complete.
         expands: whether archives are opened. If not, an archive is one file, for `expand` later.
         reads: whether members of archives come with their bytes. If not, for who wants their names only.
+
+    Raises:
+        StoreError: a store that a URL is of failed for too long, or refuses.
+        UserError: a list holds a URL that is not read.
     """
     walker = _Walker(name_filter(what.globs), what, skipped, enters, expands=expands and enters is None, reads=reads)
     for path in what.paths:
-        for one in listed if path == STANDARD_INPUT else (path,):
+        for one in walker.objects.ahead(listed if path == STANDARD_INPUT else (path,)):
             yield from walker.walk(one)
 
 
@@ -242,6 +275,7 @@ class _Walker:
         self._enters = enters
         self._files = _files if enters is None else _whole
         self._skipped = skipped
+        self.objects = Objects(takes, what.patience, skipped, recursive=what.recursive)
         self._expands = expands
         self._reads = reads
         self._argument = 0
@@ -251,6 +285,8 @@ class _Walker:
     def walk(self, path: str) -> Iterable[File]:
         """A path that the user named. Of a list there may be millions, so this is no generator."""
         self._argument += 1
+        if is_url(path):
+            return self._objects(path)
         try:
             status = stat_path(path)
         except (OSError, ValueError):
@@ -263,6 +299,15 @@ class _Walker:
         # Opening a FIFO would wait for someone to write to it.
         self._skipped.specials += 1
         return ()
+
+    def _objects(self, url: str) -> Iterator[File]:
+        """What a URL stands for."""
+        for (name, entry), numbers in with_pages(self.objects.walk(url), self._what.patience):
+            file = File(name, entry.size, entry.mtime_ns, tag=entry.tag)
+            if self._expands and is_archive(name):
+                yield from expand(file, self._what, self._skipped, reads=self._reads)
+            else:
+                yield from _pages(file, numbers)
 
     def _folder(self, top: str, status: os.stat_result) -> Iterator[File]:
         """Depth first, on a stack of our own: folders may be nested deeper than Python's calls."""
@@ -369,10 +414,16 @@ def _identity(status: os.stat_result) -> int:
 def _files(path: str, status: os.stat_result) -> Iterable[File]:
     """A file, or each of its pages where there are several."""
     numbers = pages_of(path)
-    if len(numbers) < 2:
-        return _whole(path, status)
-    size, mtime_ns, pages = status.st_size, status.st_mtime_ns, len(numbers)
-    return (File(page_name(path, number), size, mtime_ns, number, pages) for number in numbers)
+    whole = _whole(path, status)
+    return whole if len(numbers) < 2 else _pages(whole[0], numbers)
+
+
+def _pages(file: File, numbers: list[int]) -> Iterator[File]:
+    if len(numbers) > 1:
+        for number in numbers:
+            yield file._replace(path=page_name(file.path, number), page=number, pages=len(numbers))
+    else:
+        yield file
 
 
 def _whole(path: str, status: os.stat_result) -> tuple[File]:
@@ -393,13 +444,14 @@ def expand(archive: File, what: Walk, skipped: Skipped, *, reads: bool = True) -
 
     Raises:
         UserError: what reads its kind is not installed.
+        StoreError: it is in a store, which failed for too long.
     """
     fits = name_filter([glob for glob in what.globs if not is_for_archives(glob)] or PNGS)
     columns = what.bytes_column, what.id_column
     try:
-        for part in parts(archive.path, fits, columns, skipped, reads=reads):
+        for part in parts(archive.path, fits, columns, skipped, what.patience, reads=reads):
             path, size, content, fault, page, pages = part
-            yield File(path, size, archive.mtime_ns, page, pages, content=content, fault=fault)
+            yield File(path, size, archive.mtime_ns, page, pages, content=content, fault=fault, tag=archive.tag)
     except ArchiveError as error:
         skipped.archives[archive.path] = str(error)
         yield archive._replace(fault=UNREADABLE)

@@ -30,6 +30,10 @@ _SUBFILE_TYPE = 254  # the tag; tags are sorted, and none comes before it
 _REDUCED_OR_MASK = 0b101  # its bits for a smaller copy of another page, and for a mask over one
 
 
+Read = Callable[[int, int], bytes]
+"""So many bytes from an offset on; fewer at the end of the file."""
+
+
 def page_name(path: str, page: int) -> str:
     """What the table calls a page, from 1, of a file that has several."""
     return f"{path}{_MARK}{page}"
@@ -66,6 +70,11 @@ def pages_in(name: str, content: bytes) -> list[int]:
     return _numbers(_chain(lambda count, at: content[at : at + count], len(content)))
 
 
+def pages_by(read: Read, size: int) -> list[int]:
+    """As `page_numbers`, of a file of that size that is read by other means than a descriptor."""
+    return _numbers(_chain(read, size))
+
+
 def is_one_picture(path: str) -> bool:
     """Whether a file is taken for one picture by its name."""
     return path[-5:].lower().endswith(_ONE_PICTURE)
@@ -99,10 +108,6 @@ def _numbers(chain: Iterator[bool | None]) -> list[int]:
 def has_whole_directory(descriptor: int, page: int) -> bool:
     """Whether what a TIFF says of a page, from 1, is all there. Raises OSError as `page_numbers` does."""
     return next(itertools.islice(_chain_of(descriptor), page - 1, None), None) is not None
-
-
-Read = Callable[[int, int], bytes]
-"""So many bytes from an offset on; fewer at the end of the file."""
 
 
 def _chain_of(descriptor: int) -> Iterator[bool | None]:

@@ -2,8 +2,8 @@
 
 `OUT.part` is JSON Lines: who holds it, in a line of fixed length; a header that says what was asked of whom; then a
 line per answered request, flushed as it comes: the request's number in the walk, and for each of its files path, size,
-modification time and answer; last, just before the output takes its place, that file's inode. A torn last line is cut
-off. A request that is asked again has a later line, which counts.
+modification time or ETag, and answer; last, just before the output takes its place, that file's inode. A torn last line
+is cut off. A request that is asked again has a later line, which counts.
 """
 
 import json
@@ -112,18 +112,23 @@ class Journal:
         except ValueError:
             # Blocks within the line that a crash of the whole machine has left as zeros.
             return None
-        if [row[:3] for row in rows] != [[file.path, file.size, file.mtime_ns] for file in files]:
+        if [row[:3] for row in rows] != [[file.path, file.size, file.stamp] for file in files]:
             return None
         return [_answer(row) for row in rows]
 
     def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
         """Write down an answered request. Raises OSError if the disk is full; nothing before it is lost then."""
-        rows = [(file.path, file.size, file.mtime_ns, *answer) for file, answer in zip(files, answers, strict=True)]
+        rows = [(file.path, file.size, file.stamp, *answer) for file, answer in zip(files, answers, strict=True)]
         self._append(json.dumps([number, rows], separators=(",", ":")).encode())
 
     def append_inode(self, inode: int) -> None:
         """Write down that the file of this inode is about to become the output. Raises OSError if the disk is full."""
         self._append(_INODE_START + str(inode).encode() + b"}")
+
+    @property
+    def has_come_to_end(self) -> bool:
+        """Whether an earlier run had answered everything, and was about to have the output take its place."""
+        return self._inode is not None
 
     def has_written_output(self) -> bool:
         """Whether the output in its place is what this journal's run was killed at the end of writing."""
@@ -138,7 +143,7 @@ class Journal:
         self._file.flush()
 
     def _rows(self, number: int) -> list[list[Any]]:
-        """Path, size, modification time, and the fields of the answer, of each file of a request."""
+        """Path, size, modification time or ETag, and the fields of the answer, of each file of a request."""
         self._file.seek(self._offsets[number])
         rows: list[list[Any]] = json.loads(self._file.readline())[1]
         return rows

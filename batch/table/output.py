@@ -55,11 +55,16 @@ class Form:
         return bool(answer.error) or float(answer.confidence) < (self.min_confidence or 0)
 
 
-def check_output(out: Path) -> None:
-    """Raise UserError if an output's ending names no form of a table, or one whose extra is not installed."""
+def check_output(out: Path, name: str | None = None) -> None:
+    """Raise UserError if an output's ending names no form of a table, or one whose extra is not installed.
+
+    Args:
+        out: its place.
+        name: what the user calls it, where that is something else.
+    """
     ending = out.suffix.lower()
     if ending not in _TABLES:
-        raise UserError(f"--out {out}: the ending says the form of the table; choose {', '.join(_TABLES)}")
+        raise UserError(f"--out {name or out}: the ending says the form of the table; choose {', '.join(_TABLES)}")
     if ending == ".parquet":
         require_extra("parquet", "pyarrow")
 
@@ -78,6 +83,9 @@ class Output:
         form: its columns.
         ending: names the form, as `check_output` sees to; that of `out` unless a link of another name leads there.
 
+    Attributes:
+        temporary: the file that is being written.
+
     Raises OSError, as all its methods do, if the disk is full.
     """
 
@@ -86,8 +94,8 @@ class Output:
         self._form = form
         self._make = _TABLES[(ending or out.suffix).lower()]
         # One name, as the journal's lock lets only one run write it: what a killed run left is written over.
-        self._temporary = out.with_name(f".{out.name}.tmp")
-        self._table = self._make(self._temporary, form)
+        self.temporary = out.with_name(f".{out.name}.tmp")
+        self._table = self._make(self.temporary, form)
 
     def add(self, files: list[File], answers: list[Answer]) -> None:
         """Write the rows of a request."""
@@ -102,7 +110,7 @@ class Output:
     def start_over(self) -> None:
         """Throw the rows away."""
         self._table.close()
-        self._table = self._make(self._temporary, self._form)
+        self._table = self._make(self.temporary, self._form)
 
     def sync(self, notify: Callable[[str], None] = lambda _: None) -> int:
         """Finish the temporary file, make it last, and return its inode.
@@ -112,7 +120,7 @@ class Output:
         """
         self._table.close()
         # Open for writing: over SMB what is open for reading cannot be synced.
-        with self._temporary.open("r+b") as file:
+        with self.temporary.open("r+b") as file:
             if not try_sync(file.fileno()):
                 notify(
                     f"the file system of {self._out} offers no syncing: if the machine fails within the next minute, "
@@ -124,13 +132,13 @@ class Output:
         """Rename the finished file. Raises UserError if something stands in its place and must not be overwritten."""
         if not force:
             refuse_to_overwrite(self._out)
-        self._temporary.replace(self._out)
+        self.temporary.replace(self._out)
 
     def discard(self) -> None:
         """Remove the temporary file, if it has not taken its place."""
         with contextlib.suppress(OSError):  # rows that a full disk does not take any more
             self._table.close()
-        self._temporary.unlink(missing_ok=True)
+        self.temporary.unlink(missing_ok=True)
 
 
 class Stream:

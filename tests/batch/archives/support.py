@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batch.archives.member import ArchiveError, Member, Selection
 from batch.archives.reading import read_members
+from batch.stores.patience import Patience
 
 Files = dict[str, bytes]
 
@@ -73,7 +74,7 @@ def streamed_zip_of(files: Files) -> bytes:
 
 def read_all(path: Path, selection: Selection = EVERYTHING) -> tuple[list[Member], str]:
     """The members, and why there are no more; nothing if all are read."""
-    return collect(read_members(str(path), selection))
+    return collect(read_members(str(path), selection, Patience()))
 
 
 def collect(members: Iterable[Member]) -> tuple[list[Member], str]:

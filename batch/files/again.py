@@ -1,0 +1,48 @@
+"""A file of the table once more, for people to look at."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batch.formats.pages import split_page
+from batch.stores.faults import LargeError, MissingError
+from batch.stores.patience import Patience
+from batch.stores.urls import is_url, parse_url
+from exporter.contract import MAX_FILE_BYTES
+
+
+@contextmanager
+def readable(name: str) -> Iterator[tuple[str, int]]:
+    """The path of the file that a name in the table stands for, and the page; page 0 for a whole file.
+
+    An object of a store is copied to a temporary file, which is gone afterwards.
+
+    Raises:
+        OSError: there is no such object any more.
+        StoreError: the store failed.
+    """
+    if not is_url(name):
+        yield split_page(name)
+        return
+    # An object may be called like a page.
+    content, page = _content(name), 0
+    if content is None:
+        source, page = split_page(name)
+        content = _content(source) if page else None
+    if content is None:
+        raise FileNotFoundError(name)
+    with tempfile.NamedTemporaryFile(prefix="digits-") as copy:
+        copy.write(content)
+        copy.flush()
+        yield copy.name, page
+
+
+def _content(url: str) -> bytes | None:
+    """The content of an object; None if there is none, or too much of it."""
+    from batch.stores.store import open_store  # noqa: PLC0415 - a run without URLs starts without it
+
+    where = parse_url(url)
+    try:
+        return open_store(where).fetch(where, Patience(), most=MAX_FILE_BYTES).result().content
+    except (MissingError, LargeError):
+        return None
