@@ -143,9 +143,21 @@ class Exchange:
 
         Raises:
             ServerError: as `finish`, of a request that is under way already.
+            Exception: what taking the images raises; then none of them counts as asked.
         """
         request = Request()
         self._requests.append(request)
+        try:
+            yield from self._fill(request, images)
+        except BaseException:
+            # Its images cannot be had: it was never asked.
+            self._requests.remove(request)
+            _cancel(request)
+            raise
+        return request
+
+    def _fill(self, request: Request, images: Iterable[bytes | str]) -> Steps[None]:
+        """Send images as parts of a request."""
         places: list[int] = []
         encoded: list[bytes] = []
         octets = 0
@@ -164,7 +176,6 @@ class Exchange:
         # An empty batch is never sent: TensorFlow Serving with batching lets it hang.
         if encoded:
             yield from self._send_more(request, places, encoded)
-        return request
 
     def finish(self, request: Request) -> Steps[list[Answer]]:
         """Wait for the answers to a request, in the order of its images.
@@ -181,8 +192,7 @@ class Exchange:
     def cancel(self) -> None:
         """Cancel what is under way."""
         for request in self._requests:
-            for part in request.parts:
-                part.future.cancel()
+            _cancel(request)
         self._requests.clear()
 
     def _send_more(self, request: Request, places: list[int], images: list[bytes]) -> Steps[None]:
@@ -301,6 +311,11 @@ class Exchange:
             return  # it says no more of the model than Predict does
         if available and self._target.version not in available:
             raise VersionSwappedError(max(available))
+
+
+def _cancel(request: Request) -> None:
+    for part in request.parts:
+        part.future.cancel()
 
 
 def _refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:

@@ -77,7 +77,7 @@ def plan(
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.cluster.display import planning
-    from batch.cluster.folder import JobFolder
+    from batch.cluster.folder import open_folder
     from batch.cluster.plan import pin_version, plan_job
     from batch.cluster.planned import Plan, find_job
     from batch.files.paths import PathList
@@ -89,7 +89,7 @@ def plan(
     if not paths:
         raise UserError("PATH is missing: name folders or files, or - for a list on standard input")
     walk = Walk(tuple(paths), tuple(glob or PNGS), recursive, follow_links, bytes_column, id_column)
-    folder = JobFolder(job)
+    folder = open_folder(job)
     target = Target(model, signature, model_version, model_label)
     requests = min(batch_size, shard_files)
     form = Form(probabilities, min_confidence)
@@ -283,7 +283,7 @@ def finish(
     """
     from batch.cluster.display import joining
     from batch.cluster.finish import finish_job
-    from batch.cluster.folder import JobFolder
+    from batch.cluster.folder import open_folder
     from batch.cluster.parts import UnfinishedError
     from batch.cluster.planned import open_job
     from batch.summary import check_summary, write_summary
@@ -292,7 +292,7 @@ def finish(
     with _ended(job):
         if summary is not None:
             check_summary(summary, Path(out))
-        with joining(open_job(JobFolder(job)).files) as show:
+        with joining(open_job(open_folder(job)).files) as show:
             try:
                 found, planned = finish_job(job, out, force=force, notify=notify, show=show)
             except UnfinishedError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import JobFolder, open_folder
 from batch.cluster.marker import Marker, read_marker
 from batch.cluster.parts import UnfinishedError, read_part, read_rows
 from batch.cluster.planned import Planned, open_job
@@ -47,7 +47,7 @@ def finish_job(
         DamagedError: a part is not what it was; its shard is missing now.
         OSError: the disk is full, or the job cannot be read.
     """
-    folder = JobFolder(job)
+    folder = open_folder(job)
     planned = open_job(folder)
     is_folder = names_folder(out)
     if not is_folder:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from batch.client.server import find_server, listening
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.planned import open_job
 from batch.cluster.shard import Asking, Notify
 from exporter.command import UserError
@@ -86,7 +86,7 @@ def run_local(
         return
     with ExitStack() as stack:
         if asking.saved_model is None and not listening(asking.servers):
-            target = open_job(JobFolder(job)).plan.target
+            target = open_job(open_folder(job)).plan.target
             endpoint = stack.enter_context(find_server((), asking.security, target, asking.timeout, notify))
             asking = replace(asking, servers=tuple(replica.address for replica in endpoint.replicas))
         pool = _Pool(job, itertools.chain((first,), waiting), asking, how)

@@ -95,7 +95,7 @@ class _Shard:
         self._write({"requests_before": requests_before})
 
     def add(self, files: list[File]) -> None:
-        self._write([file[:_FIELDS] for file in files])
+        self._write([(*file[:_FIELDS], file.tag) if file.tag else file[:_FIELDS] for file in files])
 
     def finish(self, name: str) -> None:
         self._draft.write(self._compressor.flush())
@@ -145,7 +145,11 @@ def read_shard(folder: JobFolder, plan: str, number: int) -> Shard:
     first = next(lines, None)
     if first is None:
         raise _damaged(f"{folder.name}/{name}", "it is empty")
-    return Shard(first["requests_before"], (File(*row) for request in lines for row in request))
+    return Shard(first["requests_before"], (_file(*row) for request in lines for row in request))
+
+
+def _file(path: str, size: int, mtime_ns: int, page: int, pages: int, tag: str = "") -> File:
+    return File(path, size, mtime_ns, page, pages, tag=tag)
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[Any]:

@@ -1,15 +1,21 @@
 """The archives of a shard, opened where it is answered: a plan has each as one file."""
 
-import os
 from collections.abc import Iterable, Iterator
 
 from batch.archives.kinds import is_archive
 from batch.disk.long_paths import stat_path
+from batch.files.objects import find_object
 from batch.files.walk import File, Skipped, Walk, expand
+from batch.stores.urls import is_url
 from exporter.contract import CHANGED
 
 BYTES_AN_IMAGE = 1024
 """What a small PNG takes in a tar. A plan counts so many bytes of an archive as one image."""
+
+
+def at(file: File, prefix: str) -> File:
+    """A file as it is found here, if a relative path begins with a prefix."""
+    return file if file.path.startswith("/") or is_url(file.path) else file._replace(path=prefix + file.path)
 
 
 class Opening:
@@ -36,7 +42,7 @@ class Opening:
             if not is_archive(file.path):
                 yield file
                 continue
-            here = file if os.path.isabs(file.path) else file._replace(path=self._prefix + file.path)  # noqa: PTH117 - a path that is no UTF-8 stays as it is
+            here = at(file, self._prefix)
             if file.mtime_ns and not self._is_as_planned(here):
                 yield file._replace(fault=CHANGED)
                 continue
@@ -44,6 +50,10 @@ class Opening:
                 yield member._replace(path=file.path + member.path[len(here.path) :])
 
     def _is_as_planned(self, archive: File) -> bool:
+        if is_url(archive.path):
+            entry = find_object(archive.path, self._walk.patience)
+            self.gone += entry is None
+            return entry is not None and entry.tag == archive.tag
         try:
             status = stat_path(archive.path)
         except OSError:

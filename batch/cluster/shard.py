@@ -7,22 +7,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from batch.client.answers import Answer
 from batch.client.endpoint import ServerError
 from batch.client.exchange import VersionSwappedError
 from batch.client.security import Security
 from batch.client.window import Window
-from batch.cluster.folder import Draft, JobFolder
+from batch.cluster.folder import Draft, JobFolder, open_folder
 from batch.cluster.manifest import ShardError, read_shard
 from batch.cluster.marker import Marker, failure_name, marker_name, note_failure, read_marker
-from batch.cluster.opening import Opening
+from batch.cluster.opening import Opening, at
 from batch.cluster.planned import Plan, Planned, open_job
 from batch.cluster.reach import let_go, reach
 from batch.engine import Engine, Listener, Policy
 from batch.files.contents import Contents
 from batch.files.walk import File, Skipped, cut
+from batch.stores.patience import Patience
 from batch.summary import Summary
 from batch.table.output import Form, render
 from exporter.command import UserError
@@ -80,7 +81,7 @@ def run_shard(
         ConverterError: pictures are to be converted to PNG, and the process for it does not start.
         OSError: the part cannot be written.
     """
-    folder = JobFolder(job)
+    folder = open_folder(job)
     planned = open_job(folder)
     marker = read_marker(folder, planned, number)
     if marker is not None:
@@ -100,7 +101,7 @@ def run_shard(
 
 def missing(job: str) -> Iterator[int]:
     """The shards without a valid marker. Raises UserError if there is no such job, OSError if it cannot be read."""
-    folder = JobFolder(job)
+    folder = open_folder(job)
     planned = open_job(folder)
     return (number for number in range(planned.shards) if read_marker(folder, planned, number) is None)
 
@@ -146,8 +147,9 @@ class _Shard:
         shard = read_shard(self.folder, self.planned.id, self.number)
         endpoint, offer = reach(plan.target, plan.form, asking, notify)
         prefix = _prefix(plan)
-        opening = Opening(plan.walk, prefix)
-        contents = Contents(as_planned=True)
+        patience = Patience(asking.timeout, notify)
+        opening = Opening(replace(plan.walk, patience=patience), prefix)
+        contents = Contents(patience, as_planned=True)
         engine = Engine(
             endpoint,
             plan.target,
@@ -218,7 +220,7 @@ class _Part:
         for files in requests:
             self._requests.append(files)
             self.was_there += sum(1 for file in files if file.mtime_ns)
-            found = [_at(file, prefix) for file in files] if prefix else files
+            found = [at(file, prefix) for file in files] if prefix else files
             self.first = self.first or found[0].path
             yield found
 
@@ -239,7 +241,3 @@ def _prefix(plan: Plan) -> str:
     except OSError:
         here = ""  # it was deleted
     return "" if here == plan.folder else os.path.join(plan.folder, "")  # noqa: PTH118 - likewise
-
-
-def _at(file: File, prefix: str) -> File:
-    return file if file.path.startswith("/") else file._replace(path=prefix + file.path)

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.marker import Failure, read_failure, read_marker
 from batch.cluster.planned import open_job
 
@@ -58,7 +58,7 @@ class Status:
 
 def status_of(job: str) -> Status:
     """How far a job is. Raises UserError if there is none, OSError if it cannot be read."""
-    folder = JobFolder(job)
+    folder = open_folder(job)
     planned = open_job(folder)
     status = Status(planned.shards, planned.files, planned.archives)
     # When each of the latest shards ended, how long it took, and its rows.

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from batch.cluster.claims import Claims
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import JobFolder, open_folder
 from batch.cluster.manifest import ShardError
 from batch.cluster.marker import Marker, read_marker
 from batch.cluster.planned import open_job
@@ -98,7 +98,7 @@ def work(
     Raises:
         As `run_shard`, but for ShardError: the other shards are answered then.
     """
-    folder = JobFolder(job)
+    folder = open_folder(job)
     failed: dict[int, str] = {}
     done = 0
     held: Callable[[int], AbstractContextManager[None]]

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from batch.files.walk import File
-from batch.stores.faults import LargeError, MissingError
+from batch.stores.faults import Kind, LargeError, MissingError, StoreError
 from batch.stores.patience import Patience
 from batch.stores.protocol import GETS, Blob
 from batch.stores.urls import is_url, parse_url
-from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
+from exporter.contract import CHANGED, MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -32,12 +32,18 @@ class Ahead:
 
     Args:
         patience: how long faults of a store are waited out.
+        as_planned: whether an object is read only if its tag is still the one that the walk found.
+
+    Attributes:
+        gone: objects that the walk found, and that are not there any more; counted only with `as_planned`.
     """
 
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, patience: Patience, *, as_planned: bool) -> None:
         self._patience = patience
+        self._as_planned = as_planned
         self._coming: deque[tuple[int, Future[Blob] | None]] = deque()
         self._octets = 0
+        self.gone = 0
         self._paged: tuple[str, Future[Blob]] | None = None
 
     def expect(self, files: Iterable[File]) -> None:
@@ -72,7 +78,12 @@ class Ahead:
         try:
             return future.result().content
         except MissingError:
-            raise UnreadError(UNREADABLE) from None
+            self.gone += self._as_planned
+            raise UnreadError(CHANGED if self._as_planned else UNREADABLE) from None
+        except StoreError as error:
+            if error.kind is not Kind.CONDITION:
+                raise
+            raise UnreadError(CHANGED) from None
         except LargeError:
             raise UnreadError(TOO_LARGE) from None
 
@@ -92,7 +103,8 @@ class Ahead:
         from batch.stores.store import open_store  # noqa: PLC0415 - a run without URLs starts without it
 
         where = parse_url(file.source)
-        future = open_store(where).fetch(where, self._patience, most=MAX_FILE_BYTES)
+        tag = file.tag if self._as_planned else ""
+        future = open_store(where).fetch(where, self._patience, most=MAX_FILE_BYTES, tag=tag)
         # The pages of a file come one after the other.
         self._paged = (file.source, future) if file.page else None
         return future

@@ -38,16 +38,20 @@ class Contents:
 
     Attributes:
         unread_pages: pages of TIFFs that were taken for one picture each, as they are named .png, .jpg or .jpeg.
-        gone: files that the walk found, and that are not there any more; counted only with `as_planned`.
     """
 
     def __init__(self, patience: Patience | None = None, *, as_planned: bool = False) -> None:
         self._as_planned = as_planned
         self._converter = Converter()
-        self._ahead = Ahead(patience or Patience())
+        self._ahead = Ahead(patience or Patience(), as_planned=as_planned)
         self._copies = Copies()
         self.unread_pages = 0
-        self.gone = 0
+        self._gone = 0
+
+    @property
+    def gone(self) -> int:
+        """How many files the walk found that are not there any more; counted only with `as_planned`."""
+        return self._gone + self._ahead.gone
 
     def expect(self, files: Iterable[File]) -> None:
         """Begin to read files that are not on a disk. All of them are to be read, in that order."""
@@ -126,7 +130,7 @@ class Contents:
         """Why a file cannot be read."""
         if not self._as_planned or error.errno not in _GONE or not file.mtime_ns:
             return Fault(UNREADABLE)
-        self.gone += 1
+        self._gone += 1
         return Fault(CHANGED)
 
     def _read(self, file: File) -> bytes | Fault:

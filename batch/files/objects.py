@@ -130,6 +130,14 @@ def check_url(url: str, patience: Patience) -> None:
         raise UserError(f"{url}: no such object, and nothing under {top.url}")
 
 
+def find_object(url: str, patience: Patience) -> Entry | None:
+    """The object of that very URL; None if there is none. Raises StoreError."""
+    try:
+        return _open(where := parse_url(url)).find(where, patience).result()
+    except MissingError:
+        return None
+
+
 def _ask(where: ObjectUrl, patience: Patience) -> "Future[Entry] | None":
     """Begin to look whether a URL is that of an object; None where it can only be a prefix."""
     return None if not where.key or where.key.endswith("/") else _open(where).find(where, patience)

@@ -69,6 +69,10 @@ class Azure:
         blob = self._service.get_blob_client(bucket, key)
         await blob.upload_blob(content, overwrite=replace, max_concurrency=1, **_ONCE)
 
+    async def delete(self, bucket: str, key: str) -> None:
+        """See Client."""
+        await self._service.get_blob_client(bucket, key).delete_blob(**_ONCE)
+
     async def put_file(self, bucket: str, key: str, file: BinaryIO, size: int, again: Again, *, replace: bool) -> None:
         """See Client. Parts that never become a blob are thrown away by Azure after a week."""
         from azure.core import MatchConditions  # noqa: PLC0415 - comes with the extra

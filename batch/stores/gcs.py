@@ -82,6 +82,10 @@ class Gcs:
             **({} if replace else {"ifGenerationMatch": "0"}),
         )
 
+    async def delete(self, bucket: str, key: str) -> None:
+        """See Client."""
+        await self._request("DELETE", "b/{}/o/{}", bucket, key)
+
     async def put_file(self, bucket: str, key: str, file: BinaryIO, size: int, again: Again, *, replace: bool) -> None:
         """See Client."""
         begin = partial(

@@ -84,5 +84,8 @@ class Client(Protocol):
     async def put_file(self, bucket: str, key: str, file: BinaryIO, size: int, again: Again, *, replace: bool) -> None:
         """As `put`, of a file that is larger than PART_BYTES, in parts, each until it succeeds."""
 
+    async def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; one that is not there may be an error of kind MISSING, or none."""
+
     def judge(self, error: Exception) -> Fault:
         """What an exception of one of these means."""

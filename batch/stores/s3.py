@@ -66,6 +66,10 @@ class S3:
         more = {} if replace else {"IfNoneMatch": "*"}
         await self._fs._call_s3("put_object", Bucket=bucket, Key=key, Body=content, **more)  # noqa: SLF001 - as above
 
+    async def delete(self, bucket: str, key: str) -> None:
+        """See Client."""
+        await self._fs._call_s3("delete_object", Bucket=bucket, Key=key)  # noqa: SLF001 - as above
+
     async def put_file(self, bucket: str, key: str, file: BinaryIO, size: int, again: Again, *, replace: bool) -> None:
         """See Client."""
         call, where = self._fs._call_s3, {"Bucket": bucket, "Key": key}  # noqa: SLF001 - as above

@@ -10,6 +10,7 @@ import os
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import lru_cache
 from typing import BinaryIO, TypeVar
 
@@ -125,6 +126,11 @@ class Store:
         """As `put`, of an open file of any size; a large one in parts, which become one object at the end."""
         size = file.seek(0, os.SEEK_END)
         self._put(where, file, size, patience, replace=replace, parts=size > PART_BYTES)
+
+    def delete(self, where: ObjectUrl, patience: Patience) -> None:
+        """Delete an object, if it is there. Raises StoreError if it cannot be deleted."""
+        with suppress(MissingError):
+            self._start(where.url, lambda: self._client.delete(where.bucket, where.key), patience).result()
 
     def _put(
         self, where: ObjectUrl, file: BinaryIO, size: int, patience: Patience, *, replace: bool, parts: bool

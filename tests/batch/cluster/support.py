@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from batch.client.tensors import Target
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.plan import plan_job
 from batch.cluster.planned import Plan, Planned
 from batch.cluster.shard import Asking, run_shard
@@ -30,7 +30,7 @@ def plan(job: Path, *paths: Path | str, shard_files: int = 20, **options: Any) -
     walk = options.pop("walk", None) or Walk(tuple(map(str, paths)))
     target = Target("digits", "serving_default", options.pop("version", 1))
     return plan_job(
-        JobFolder(str(job)),
+        open_folder(str(job)),
         Plan(walk, target=target, shard_files=shard_files, **usual | options),
         begin(walk, (), expands=False),
     )

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from batch.cluster.finish import finish_job
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.marker import read_marker
 from batch.cluster.parts import DamagedError, UnfinishedError
 from batch.cluster.planned import open_job
@@ -103,7 +103,7 @@ def test_a_missing_shard_refuses_the_table(tmp_path: Path, done: str) -> None:
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_a_damaged_part_is_answered_again(tmp_path: Path, done: str, scripted: ScriptedServer, ending: str) -> None:
     """A part with a flipped bit makes no table; its shard counts as missing, and answering it makes all well."""
-    marker = read_marker(JobFolder(done), open_job(JobFolder(done)), 1)
+    marker = read_marker(open_folder(done), open_job(open_folder(done)), 1)
     assert marker is not None
     part = tmp_path / "job" / marker.part
     rows = part.read_bytes()

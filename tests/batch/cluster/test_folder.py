@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 
 
 def test_a_file_is_written_and_read(tmp_path: Path) -> None:
     """What is put is read again, listed, measured and removed, in folders that are made for it."""
-    folder = JobFolder(str(tmp_path / "job"))
+    folder = open_folder(str(tmp_path / "job"))
     folder.put("parts/1.csv", b"one")
     folder.put("parts/1.csv", b"another")
     assert folder.read("parts/1.csv") == b"another"
@@ -28,7 +28,7 @@ def test_a_file_is_written_and_read(tmp_path: Path) -> None:
 
 def test_a_draft_without_a_name_leaves_nothing(tmp_path: Path) -> None:
     """Who fails while writing leaves no file, not even the draft."""
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
 
     def fail() -> None:
         with folder.draft() as draft:
@@ -42,7 +42,7 @@ def test_a_draft_without_a_name_leaves_nothing(tmp_path: Path) -> None:
 
 def test_of_many_who_put_a_new_file_one_does_it(tmp_path: Path) -> None:
     """All who try at once are told the truth: one wrote it, and its content stays."""
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     with ThreadPoolExecutor(16) as threads:
         written = list(threads.map(lambda number: folder.put_new("job.json", b"%d" % number), range(64)))
     assert written.count(True) == 1
@@ -56,7 +56,7 @@ def test_a_file_system_without_links(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     assert folder.put_new("job.json", b"first")
     assert not folder.put_new("job.json", b"second")
     assert folder.read("job.json") == b"first"

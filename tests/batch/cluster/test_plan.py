@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batch.client.endpoint import ServerError
 from batch.client.security import Security
 from batch.client.tensors import Target
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.manifest import Manifests, ShardError, manifest_name, read_shard
 from batch.cluster.plan import pin_version, plan_job
 from batch.cluster.planned import Plan, Planned, find_job, open_job
@@ -29,7 +29,7 @@ DIGITS = Target("digits", "serving_default")
 
 
 def _files(job: Path, planned: Planned) -> list[list[File]]:
-    shards = (read_shard(JobFolder(str(job)), planned.id, number) for number in range(planned.shards))
+    shards = (read_shard(open_folder(str(job)), planned.id, number) for number in range(planned.shards))
     return [list(shard.files) for shard in shards]
 
 
@@ -41,7 +41,7 @@ def test_shards_hold_the_walk_in_its_order(tmp_path: Path) -> None:
     assert [file for shard in shards for file in shard] == list(walk(Walk((str(scans),)), Skipped()))
     assert [len(shard) for shard in shards] == [12, 12, 12, 12, 2]
     assert (planned.shards, planned.files, planned.octets) == (5, 50, 200)
-    assert open_job(JobFolder(str(tmp_path / "job"))) == planned
+    assert open_job(open_folder(str(tmp_path / "job"))) == planned
 
 
 @given(
@@ -56,7 +56,7 @@ def test_the_requests_of_shards_are_those_of_the_walk(
     """Whatever the sizes and limits: cut shard by shard, the files go in the requests that the whole walk is cut in."""
     files = [File(f"{number}.png", size, 1) for number, size in enumerate(sizes)]
     requests = list(cut(files, min(batch, most)))
-    folder = JobFolder(str(tmp_path_factory.mktemp("job")))
+    folder = open_folder(str(tmp_path_factory.mktemp("job")))
     manifests = Manifests(folder, "plan", most, octets)
     assert sum(manifests.write(iter(requests))) == len(files)
     found = []
@@ -90,7 +90,7 @@ def test_a_list_is_planned_without_being_kept(tmp_path: Path, monkeypatch: pytes
     listed = PathList(io.BytesIO(os.fsencode(there) + b"\nnowhere.png\n"), once=True)
     walked = Walked(Skipped(), walk(Walk(("-",)), Skipped(), listed))
     plan_ = Plan(Walk(("-",)), str(tmp_path), DIGITS, BATCH, Form(), 100)
-    planned = plan_job(JobFolder(str(tmp_path / "job")), plan_, walked)
+    planned = plan_job(open_folder(str(tmp_path / "job")), plan_, walked)
     ((first, second),) = _files(tmp_path / "job", planned)
     assert (first.path, first.size) == (str(there), 4)
     assert second == File("nowhere.png", 0, 0)
@@ -99,7 +99,7 @@ def test_a_list_is_planned_without_being_kept(tmp_path: Path, monkeypatch: pytes
 def test_a_plan_that_fails_leaves_nothing_that_counts(tmp_path: Path) -> None:
     """A walk that ends with an error makes no job; the next plan does, and clears away what a killed one left."""
     scans = write_files(tmp_path / "scans", 30)
-    folder = JobFolder(str(tmp_path / "job"))
+    folder = open_folder(str(tmp_path / "job"))
     folder.put(manifest_name("killed", 0), b"half")
 
     def failing() -> Iterator[File]:
@@ -121,7 +121,7 @@ def test_of_two_plans_one_counts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="meanwhile"):
         plan(tmp_path / "job", scans, shard_files=5)
     assert len(_files(tmp_path / "job", first)) == first.shards
-    assert open_job(JobFolder(str(tmp_path / "job"))) == first
+    assert open_job(open_folder(str(tmp_path / "job"))) == first
 
 
 def test_what_the_walk_passed_over_is_kept(tmp_path: Path) -> None:
@@ -132,12 +132,12 @@ def test_what_the_walk_passed_over_is_kept(tmp_path: Path) -> None:
     planned = plan(tmp_path / "job", scans)
     assert planned.skipped.other_images == {".jpg": 1}
     assert planned.skipped.loops == [str(scans / "loop")]
-    assert open_job(JobFolder(str(tmp_path / "job"))).skipped == planned.skipped
+    assert open_job(open_folder(str(tmp_path / "job"))).skipped == planned.skipped
 
 
 def test_a_folder_that_is_no_job(tmp_path: Path) -> None:
     """No job, one of another version and a damaged one are told in a sentence."""
-    folder = JobFolder(str(tmp_path / "job"))
+    folder = open_folder(str(tmp_path / "job"))
     with pytest.raises(UserError, match="no planned job"):
         open_job(folder)
     for content in (b"{}", b"{", b"[]", json.dumps({"format": 99}).encode()):
@@ -149,7 +149,7 @@ def test_a_folder_that_is_no_job(tmp_path: Path) -> None:
 def test_a_damaged_manifest(tmp_path: Path) -> None:
     """A manifest that was cut off, or is none, is an error of its shard that names it."""
     planned = plan(tmp_path / "job", write_files(tmp_path / "scans", 30))
-    folder = JobFolder(str(tmp_path / "job"))
+    folder = open_folder(str(tmp_path / "job"))
     name = manifest_name(planned.id, 0)
     for content in (folder.read(name)[:-12], b"nothing", b""):
         folder.put(name, content)

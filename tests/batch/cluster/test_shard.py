@@ -13,7 +13,7 @@ import pytest
 from batch.client import wire_pb2 as wire
 from batch.client.endpoint import ServerError
 from batch.client.security import Security
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.manifest import ShardError
 from batch.cluster.marker import Marker, marker_name, read_failure, read_marker
 from batch.cluster.planned import Planned
@@ -50,7 +50,7 @@ def test_a_shard_becomes_a_part_and_a_marker(tmp_path: Path, planned: Planned, s
     ]
     assert [int(row["digit"]) for row in _rows(tmp_path, marker)] == [number % 10 for number in range(20, 30)]
     assert (marker.summary.rows, marker.summary.versions) == (10, {"1": 10})
-    assert read_marker(JobFolder(job), planned, 1) == marker
+    assert read_marker(open_folder(job), planned, 1) == marker
     assert list(missing(job)) == [0]
 
 
@@ -187,7 +187,7 @@ def test_a_failed_attempt_is_noted_until_one_succeeds(
     tmp_path: Path, planned: Planned, scripted: ScriptedServer
 ) -> None:
     """A fault of the server leaves a note with its reason and how often, and no part; a success removes it."""
-    folder = JobFolder(str(tmp_path / "job"))
+    folder = open_folder(str(tmp_path / "job"))
 
     def fail(_number: int, _request: wire.PredictRequest, context: grpc.ServicerContext) -> None:
         context.abort(grpc.StatusCode.UNAVAILABLE, "out for lunch")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from batch.cluster.claims import Claims
-from batch.cluster.folder import JobFolder
+from batch.cluster.folder import open_folder
 from batch.cluster.shard import missing
 from batch.cluster.work import Share, Worked, work
 from exporter.command import UserError
@@ -33,7 +33,7 @@ def test_one_worker_answers_all(job: str, scripted: ScriptedServer) -> None:
     worked = work(job, None, asking(scripted.address), tell=lambda marker: done.append(marker.shard))
     assert (worked, sorted(done)) == (Worked(10, {}), list(range(10)))
     assert list(missing(job)) == []
-    assert list(JobFolder(job).names("claims")) == []
+    assert list(open_folder(job).names("claims")) == []
     assert work(job, None, asking(scripted.address)) == Worked(0, {})
 
 
@@ -110,7 +110,7 @@ def test_an_index_that_does_not_fit(index: int | None, of: int | None, environme
 
 def test_a_claim_keeps_others_off(tmp_path: Path) -> None:
     """A shard that is claimed is another's only once it is given back."""
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     mine, other = Claims(folder), Claims(folder)
     other._host = "elsewhere"
     assert other.take(1)
@@ -122,7 +122,7 @@ def test_a_claim_keeps_others_off(tmp_path: Path) -> None:
 
 def test_a_claim_that_does_not_change_is_stale(tmp_path: Path) -> None:
     """A claim that has not been renewed for as long as one looked at it holds nobody up."""
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     mine, other = Claims(folder, stale=0.0), Claims(folder)
     other._host = "elsewhere"
     assert other.take(1)
@@ -134,7 +134,7 @@ def test_a_claim_that_does_not_change_is_stale(tmp_path: Path) -> None:
 
 def test_a_claim_of_a_dead_process_is_stale_at_once(tmp_path: Path) -> None:
     """After a kill, the same command on the same machine does not wait for its own old claims."""
-    folder = JobFolder(str(tmp_path))
+    folder = open_folder(str(tmp_path))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for process in (dead.pid, os.getpid()):
@@ -148,7 +148,7 @@ def test_a_claim_of_a_dead_process_is_stale_at_once(tmp_path: Path) -> None:
 
 def test_a_worker_waits_for_the_last_shards_of_others(job: str, scripted: ScriptedServer) -> None:
     """A worker whose last shards others are at ends when they are done, and takes over what they give back."""
-    folder = JobFolder(job)
+    folder = open_folder(job)
     other = Claims(folder)
     other._host = "elsewhere"
     assert other.take(3)
