@@ -18,7 +18,7 @@ from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Form, Output, Stream, check_output, refuse_to_overwrite, sync_folder
 from batch.table.place import place_of
-from batch.table.remote import check_remote, put_table
+from batch.table.remote import check_remote, make_folder, put_table
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -127,6 +127,8 @@ def run_job(
     patience = Patience(job.timeout, notify)
     if not job.force and (job.fresh or not journal_of(place).exists()):
         _refuse_to_overwrite(job, place, patience)
+    if job.url:
+        make_folder(place)
     journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
     try:
         # A run that was killed when all was done but the clearing away is done again, which takes no request.
