@@ -1,18 +1,20 @@
 """One job from arguments to a finished table: the library function behind digits-batch."""
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from batch.archives.kinds import is_archive
 from batch.client.endpoint import Endpoint, Offer, ServerError
 from batch.client.security import Security
 from batch.client.server import find_server
 from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.engine import Engine, Listener, Policy, VersionSwappedError
-from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, walk
+from batch.files.walk import DEFAULT_BATCH_SIZE, STANDARD_INPUT, File, Skipped, Walk, cut, name_filter, walk
 from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
@@ -125,6 +127,7 @@ def run_job(
     check_output(job.out, job.name)
     place = place_of(job.out)
     patience = Patience(job.timeout, notify)
+    _refuse_to_replace_images(job.walk, job.out, job.url)
     if not job.force and (job.fresh or not journal_of(place).exists()):
         _refuse_to_overwrite(job, place, patience)
     if job.url:
@@ -237,6 +240,19 @@ class _Run:
         engine.run(cut(walked.files, job.batch_size), self.journal)
         engine.summary.seconds = time.monotonic() - started
         return engine.summary, walked.skipped
+
+
+def _refuse_to_replace_images(what: Walk, out: Path, url: str) -> None:
+    """Raise UserError if the table would take the place of a Parquet file that images are read from."""
+    folder, _, name = url.rpartition("/")
+    is_under = any(path.rstrip("/") == folder for path in what.paths) and name_filter(what.globs)(name)
+    if url and is_archive(url) and (url in what.paths or is_under):
+        raise UserError(f"--out {url} would take the place of an object that is to be read: choose another --out")
+    place = os.path.realpath(out)
+    for path in what.paths:
+        is_of_folder = os.path.dirname(place) == os.path.realpath(path) and name_filter(what.globs)(out.name)  # noqa: PTH120 - a path that is no UTF-8 stays as it is
+        if is_archive(place) and os.path.lexists(place) and (os.path.realpath(path) == place or is_of_folder):
+            raise UserError(f"--out {out} would take the place of a file that is to be read: choose another --out")
 
 
 def _named(what: Walk) -> str:

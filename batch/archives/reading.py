@@ -28,16 +28,20 @@ def read_members(path: str, selection: Selection, patience: Patience) -> Iterato
     except (OSError, ValueError) as error:
         raise ArchiveError(f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     kind = kind_of(path)
-    with closing(file):
-        if kind == TAR:
-            from batch.archives.tar import read_tar  # noqa: PLC0415 - as above
+    try:
+        with closing(file):
+            if kind == TAR:
+                from batch.archives.tar import read_tar  # noqa: PLC0415 - as above
 
-            yield from read_tar(Stream(file), selection)
-        elif kind == ZIP:
-            from batch.archives.zip import read_zip  # noqa: PLC0415 - as above
+                yield from read_tar(Stream(file), selection)
+            elif kind == ZIP:
+                from batch.archives.zip import read_zip  # noqa: PLC0415 - as above
 
-            yield from read_zip(file, selection)
-        else:
-            from batch.archives.table import read_table  # noqa: PLC0415 - as above
+                yield from read_zip(file, selection)
+            else:
+                from batch.archives.table import read_table  # noqa: PLC0415 - as above
 
-            yield from read_table(file, kind, selection)
+                yield from read_table(file, kind, selection)
+    except OSError as error:
+        # What fails outside of one member: the disk, or the connection to it.
+        raise ArchiveError(f"cannot be read further ({error.strerror or error})") from None

@@ -50,12 +50,10 @@ class Stream:
     def __init__(self, file: BinaryIO) -> None:
         self.fault = ""
         self._file = file
-        self._buffer = file.read(_CHUNK)
+        self._is_plain = False
+        self._chunks = self._read()
+        self._buffer = b""
         self._at = 0
-        self._is_plain = not self._buffer.startswith(_GZIP_START)
-        self._chunks = self._rest() if self._is_plain else _inflate(self._buffer, file)
-        if not self._is_plain:
-            self._buffer = b""
 
     def read(self, count: int) -> bytes:
         """So many bytes; fewer at the end, or where the file is damaged."""
@@ -84,9 +82,15 @@ class Stream:
             self._at = min(count, len(self._buffer))
             count -= self._at
 
-    def _rest(self) -> Iterator[bytes]:
-        while chunk := self._file.read(_CHUNK):
+    def _read(self) -> Iterator[bytes]:
+        chunk = self._file.read(_CHUNK)
+        if chunk.startswith(_GZIP_START):
+            yield from _inflate(chunk, self._file)
+            return
+        self._is_plain = True
+        while chunk:
             yield chunk
+            chunk = self._file.read(_CHUNK)
 
     def _fill(self) -> bool:
         """Replace the buffer, which is used up, by the next chunk; False at the end."""

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from batch.archives.member import Member, Selection
+from batch.archives.member import ArchiveError, Member, Selection
 from batch.archives.zip_directory import find_directory, read_entries
 from batch.archives.zip_member import LOCAL, Entry, damaged, judge, name_of, read_local, unpack
 from batch.archives.zip_remains import read_remains
@@ -29,7 +29,12 @@ def read_zip(file: BinaryIO, selection: Selection) -> Iterator[Member]:
     if directory is None:
         yield from read_remains(file, selection)
         return
+    octets = 0
     for entry in read_entries(file, directory):
+        # Members that lie on top of each other make gigabytes of a small file. One size may be wrong by damage.
+        octets += min(entry.packed, directory.at)
+        if octets > 2 * directory.at:
+            raise ArchiveError("has members that overlap, as only a harmful archive has: it is not read further")
         name = name_of(entry)
         if not entry.name.endswith(b"/") and selection.takes(name):
             yield judge(entry, name, selection) or _read(file, entry, name, directory.shift)

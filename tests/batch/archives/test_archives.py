@@ -137,6 +137,26 @@ def test_a_list_names_archives(tmp_path: Path, scripted: ScriptedServer) -> None
     ]
 
 
+def test_true_digits_and_the_report(
+    tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer, mnist_pngs: list[bytes]
+) -> None:
+    """Folders in the archive name digits, a labels file names members as the table does; mistakes have pictures."""
+    # The scripted server reads a byte behind the image's end.
+    files = {f"{digit}/{digit}.png": mnist_pngs[digit] + bytes([digit or 1]) for digit in range(10)}
+    (tmp_path / "s.zip").write_bytes(zip_of(files))
+    (tmp_path / "labels.csv").write_text("".join(f"s.zip/{name},{name[0]}\n" for name in files))
+    for truth in ("parent", "labels.csv"):
+        command = ["s.zip", "--out", "out.csv", "--force", "--server", scripted.address, "--truth", truth]
+        result = digits_batch(*command, "--report", "report")
+        assert result.returncode == 0, result.stderr
+        assert "of 10 images 9 right, 1 wrong" in result.stdout
+        assert (tmp_path / "report" / "mistakes.csv").read_text().splitlines()[1].startswith("s.zip/0/0.png,0,1,")
+    (tmp_path / "labels.csv").write_text("other.png,1\n")
+    result = digits_batch("s.zip", "--out", "o.csv", "--server", scripted.address, "--truth", "labels.csv")
+    assert result.returncode == 2
+    assert "none of the 10 files has a label" in result.stderr
+
+
 def test_names_that_are_odd(tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer) -> None:
     """Newlines, quotes, commas and bytes that are no UTF-8, in the archive's name and in its members'."""
     archive = 'caf\udce9, "x"\n.tar'

@@ -205,6 +205,20 @@ def test_killed_and_resumed(tmp_path: Path, digits_batch: RunBatch, scripted: Sc
     assert scripted.calls - calls == 750 - kept
 
 
+def test_the_table_does_not_replace_the_images(
+    tmp_path: Path, digits_batch: RunBatch, scripted: ScriptedServer
+) -> None:
+    """--force overwrites a finished table, not the one that images are read from, named or in a folder."""
+    _parquet(_rows(10), tmp_path / "t.parquet")
+    before = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "link.parquet").symlink_to("t.parquet")
+    for paths in (["t.parquet"], [".", "--glob", "*.parquet"], [tmp_path / "link.parquet"]):
+        refused = digits_batch(*paths, "--out", "t.parquet", "--force", "--server", scripted.address)
+        assert refused.returncode == 2
+        assert "choose another --out" in refused.stderr
+    assert (tmp_path / "t.parquet").read_bytes() == before
+
+
 def test_how_many_there_will_be(tmp_path: Path) -> None:
     """Rows are counted without their images, by their names if there are any."""
     for name in ("t.parquet", "t.arrow"):

@@ -183,6 +183,19 @@ def test_bombs(tmp_path: Path) -> None:
     ]
 
 
+def test_members_on_top_of_each_other(tmp_path: Path) -> None:
+    """A directory of a thousand members with the same bytes makes gigabytes of a megabyte: it is read no further."""
+    whole = _stored({"1.png": bytes(100_000)})
+    directory, end = whole.index(b"PK\1\2"), whole.index(b"PK\5\6")
+    entries = whole[directory:end] * 1000
+    counts = struct.pack("<HHLL", 1000, 1000, len(entries), directory)
+    path = tmp_path / "a.zip"
+    path.write_bytes(whole[:directory] + entries + whole[end : end + 8] + counts + whole[end + 20 :])
+    members, reason = read_all(path)
+    assert len(members) <= 3
+    assert "members that overlap" in reason
+
+
 @pytest.mark.parametrize("pack", [zip_of, _stored, streamed_zip_of])
 def test_an_archive_that_was_cut_off(tmp_path: Path, pack: Pack) -> None:
     """Without its directory, members are found as they lie, up to the cut."""
