@@ -22,7 +22,7 @@ from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of
 from batch.table.output import STANDARD_OUTPUT, Output, Stream, check_output, refuse_to_overwrite
 from batch.table.place import place_of
-from batch.table.remote import check_remote, put_table
+from batch.table.remote import check_remote, make_folder, put_table
 from exporter.command import UserError
 
 Notify = Callable[[str], None]
@@ -103,10 +103,12 @@ def run_job(
             stream.close()
     check_output(job.out, job.name)
     place = place_of(job.out)
-    _refuse_to_replace_images(job.walk, job.out)
     patience = Patience(job.timeout, notify)
+    _refuse_to_replace_images(job.walk, job.out, job.url)
     if not job.force and (job.fresh or not journal_of(place).exists()):
         _refuse_to_overwrite(job, place, patience)
+    if job.url:
+        make_folder(place)
     journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
     try:
         # A run that was killed when all was done but the clearing away is done again, which takes no request.
@@ -229,8 +231,12 @@ class _Run:
         return engine.summary, walked.skipped
 
 
-def _refuse_to_replace_images(what: Walk, out: Path) -> None:
+def _refuse_to_replace_images(what: Walk, out: Path, url: str) -> None:
     """Raise UserError if the table would take the place of a Parquet file that images are read from."""
+    folder, _, name = url.rpartition("/")
+    is_under = any(path.rstrip("/") == folder for path in what.paths) and name_filter(what.globs)(name)
+    if url and is_archive(url) and (url in what.paths or is_under):
+        raise UserError(f"--out {url} would take the place of an object that is to be read: choose another --out")
     place = os.path.realpath(out)
     for path in what.paths:
         is_of_folder = os.path.dirname(place) == os.path.realpath(path) and name_filter(what.globs)(out.name)  # noqa: PTH120 - a path that is no UTF-8 stays as it is

@@ -24,22 +24,25 @@ def local_place(url: str) -> Path:
     wherever the command is given.
 
     Raises:
-        UserError: the URL is none, or there is no such folder and it cannot be made.
+        UserError: the URL is none, or the user has no home folder.
     """
     name = parse_url(url).key.rpartition("/")[2]
     if not name:
         raise UserError(f"--out {url} names no table: add its name, such as preds.csv")
     stem, ending = os.path.splitext(name)  # noqa: PTH122 - a text
-    folder = _state_folder() / "digits"
+    readable = re.sub(r"[^\w.-]", "_", stem, flags=re.ASCII)[:_LONGEST_NAME]
+    return _state_folder() / "digits" / f"{readable}-{hashlib.sha256(url.encode()).hexdigest()[:12]}{ending}"
+
+
+def make_folder(place: Path) -> None:
+    """Make the folder of a `local_place`, for the user alone. Raises UserError if it cannot be made."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"--out {url}: its rows are kept in {folder} at first, which cannot be made: {error.strerror}; set "
+            f"--out URL keeps its rows in {place.parent} at first, which cannot be made: {error.strerror}; set "
             "XDG_STATE_HOME to a folder that can be written"
         ) from None
-    readable = re.sub(r"[^\w.-]", "_", stem, flags=re.ASCII)[:_LONGEST_NAME]
-    return folder / f"{readable}-{hashlib.sha256(url.encode()).hexdigest()[:12]}{ending}"
 
 
 def check_remote(url: str, patience: Patience, *, replace: bool) -> None:

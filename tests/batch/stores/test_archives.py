@@ -18,6 +18,8 @@ from batch.stores.faults import StoreError
 from batch.stores.file import open_object
 from batch.stores.patience import Patience
 from batch.stores.urls import parse_url
+from batch.table.remote import local_place
+from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import CUT, RESET, Bucket, FaultyProxy, Reply, s3_error
 from tests.batch.support import read_rows
@@ -97,6 +99,15 @@ def test_archives_under_a_prefix(bucket: Bucket) -> None:
     assert [(file.path, file.content) for file in found] == [(f"{bucket.url}/in/a.tar/y.jpg", b"2")]
     tag = bucket.client.head_object(Bucket=bucket.name, Key="in/a.tar")["ETag"].strip('"')
     assert found[0].tag == tag
+
+
+def test_a_table_does_not_replace_what_is_read(bucket: Bucket, scripted: ScriptedServer) -> None:
+    """A Parquet file of images is not the place for a Parquet table, --force or not."""
+    url = bucket.put("in/a.parquet", _parquet(_IMAGES))
+    for what in (Walk((url,)), Walk((f"{bucket.url}/in/",), ("*.parquet",))):
+        with pytest.raises(UserError, match="would take the place of an object"):
+            run_job(Job(what, local_place(url), (scripted.address,), force=True, url=url))
+    assert bucket.read("in/a.parquet") == _parquet(_IMAGES)
 
 
 def test_an_archive_that_changes_while_it_is_read(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

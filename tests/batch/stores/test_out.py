@@ -12,7 +12,7 @@ from batch.stores.faults import StoreError, TakenError
 from batch.stores.patience import Patience
 from batch.stores.store import open_store
 from batch.stores.urls import parse_url
-from batch.table.remote import local_place
+from batch.table.remote import local_place, make_folder
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import LOST, Bucket, FaultyProxy, Reply, s3_error
@@ -159,4 +159,9 @@ def test_the_place_of_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert one.parent == tmp_path / "digits"
     assert one.name.startswith("preds_1-")
     assert one.suffix == ".csv"
+    make_folder(one)
     assert one.parent.stat().st_mode & 0o077 == 0
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UserError, match="set XDG_STATE_HOME to a folder that can be written"):
+        make_folder(local_place("s3://a/x.csv"))
