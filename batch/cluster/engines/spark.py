@@ -230,7 +230,7 @@ class _Run:
             except _GivenUpError as error:
                 fruitless = fruitless + 1 if len(left) == before else 0
                 if error.number is None or fruitless == _MOST_FRUITLESS:
-                    raise ClusterError(f"Spark ended the job: {error}") from None
+                    raise ClusterError(f"Spark ended the job: {error}{_remedy(str(error))}") from None
                 # Spark has tried it several times already.
                 del left[error.number]
                 self._account.ends(error.number, Outcome("", str(error), is_final=True), 0)
@@ -271,6 +271,12 @@ class _Run:
     def _executors(self) -> int:
         # Not in Python's API. The driver is in the list, too.
         return int(self._context._jsc.sc().getExecutorMemoryStatus().size()) - 1  # noqa: SLF001 - as said
+
+
+def _remedy(reason: str) -> str:
+    if "No module named" not in reason:
+        return ""
+    return "; install digits on all workers, in the Python that PYSPARK_PYTHON names"
 
 
 def _reason(error: BaseException) -> str:
