@@ -76,6 +76,19 @@ def test_a_missing_extra_is_named_in_one_line(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "engine", [("dask", "--scheduler", "tcp://localhost:9"), ("spark", "--master", "spark://localhost:9")]
+)
+def test_a_missing_engine_is_named_in_one_line(thin: Path, tmp_path: Path, engine: tuple[str, ...]) -> None:
+    """A job is planned without extras; the one of its engine is named when it is asked for."""
+    planned = _run(thin, tmp_path, "digits-job", "plan", "job", str(ROOT / "samples"), "--model-version", "1")
+    assert planned.returncode == 0, planned.stderr
+    result = _run(thin, tmp_path, "digits-job", "run", "job", "--engine", *engine, "--server", "localhost:9")
+    assert result.returncode == 2
+    assert f"pip install '.[{engine[0]}]'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_a_format_that_needs_an_extra(thin: Path, tmp_path: Path, server: str) -> None:
     """In the base install a TIFF's row says that its format is not supported, and the summary what to install."""
     with Image.open(ROOT / "samples" / "3" / "3-001.png") as image:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,7 @@ _MOST_FRUITLESS = 3
 # How Spark names the task that has failed for good, and the last machine on which it did.
 _CULPRIT = re.compile(r"Task (\d+) in stage \S+ failed \d+ times")
 _LOST = re.compile(r"most recent failure: .*?\((\S+) executor \S+\): (.*)")
+_NO_DIGITS = "No module named 'batch'"
 _PYTHON_ERROR = re.compile(r"^[\w.]+(?:Error|Exception|Exit)\b.*$", re.MULTILINE)
 
 
@@ -85,7 +87,9 @@ def run_spark(
         while some := list(itertools.islice(waiting, MOST_AT_ONCE)):
             run.run(some)
     finally:
-        context.stop()
+        # Its Java machine may have gone.
+        with suppress(Exception):
+            context.stop()
 
 
 def _require_java() -> None:
@@ -220,6 +224,7 @@ class _Run:
         while left:
             before = len(left)
             again: dict[int, _Shard] = {}
+            failure: _GivenUpError | None = None
             try:
                 for number, outcome in self._round(list(left.values())):
                     shard = left.pop(number)
@@ -228,12 +233,14 @@ class _Run:
                     elif not self._account.ends(number, outcome, len(shard.failed_at)):
                         again[number] = _Shard(number, (*shard.failed_at, outcome.place))
             except _GivenUpError as error:
-                fruitless = fruitless + 1 if len(left) == before else 0
-                if error.number is None or fruitless == _MOST_FRUITLESS:
-                    raise ClusterError(f"Spark ended the job: {error}") from None
+                failure = error
+            fruitless = fruitless + 1 if len(left) == before else 0
+            if fruitless == _MOST_FRUITLESS or (failure is not None and failure.number is None):
+                raise ClusterError(f"Spark ended the job: {failure or 'it says nothing of its tasks'}")
+            if failure is not None and failure.number is not None:
                 # Spark has tried it several times already.
-                del left[error.number]
-                self._account.ends(error.number, Outcome("", str(error), is_final=True), 0)
+                del left[failure.number]
+                self._account.ends(failure.number, Outcome("", str(failure), is_final=True), 0)
             left |= again
 
     def _round(self, shards: list[_Shard]) -> Iterator[_Message]:
@@ -261,24 +268,31 @@ class _Run:
             try:
                 return mailbox.messages.get(timeout=_LOOK_EVERY_S)
             except queue.Empty:
-                if not self._is_waiting_told and not self._executors():
-                    self._is_waiting_told = True
-                    self._account.notify(
-                        f"{self._context.master} has given no executor yet: waiting for one. Are its workers free, and "
-                        "large enough for spark.executor.memory and spark.executor.cores?"
-                    )
+                # What the Java machine has no answer to, the thread that waits for it tells.
+                with suppress(Exception):
+                    self._look()
 
-    def _executors(self) -> int:
+    def _look(self) -> None:
+        """Look what is wrong while no shard ends."""
         # Not in Python's API. The driver is in the list, too.
-        return int(self._context._jsc.sc().getExecutorMemoryStatus().size()) - 1  # noqa: SLF001 - as said
+        executors = self._context._jsc.sc().getExecutorMemoryStatus().size() - 1  # noqa: SLF001 - as said
+        if not self._is_waiting_told and not executors:
+            self._is_waiting_told = True
+            self._account.notify(
+                f"{self._context.master} has given no executor yet: waiting for one. Are its workers free, and large "
+                "enough for spark.executor.memory and spark.executor.cores?"
+            )
 
 
 def _reason(error: BaseException) -> str:
     """What a stack trace of Java's, and one of Python's in it, come to in one line."""
+    if isinstance(error, OSError):
+        return "its Java machine has gone"
     text = str(getattr(error, "java_exception", None) or error)
     lost = _LOST.search(text)
     place = f" (on {lost[1]})" if lost else ""
     # Java's own traces have the class first, and are indented after that.
     of_python = [line for line in _PYTHON_ERROR.findall(text) if not line.startswith(("org.", "java."))]
     line = of_python[-1] if of_python else (lost[2] if lost else text.partition("\n")[0])
-    return re.sub(r"^(?:org|java)\.[\w.$]+: ", "", line).partition(". Consider ")[0] + place
+    remedy = "; install digits on all workers, in the Python that PYSPARK_PYTHON names" if _NO_DIGITS in line else ""
+    return re.sub(r"^(?:org|java)\.[\w.$]+: ", "", line).partition(". Consider ")[0] + place + remedy

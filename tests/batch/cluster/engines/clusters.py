@@ -177,5 +177,10 @@ class SparkCluster(Cluster):
         log = self.folder / f"{name}.log"
         return Daemon(command, log, "Successfully registered with master", self.folder, self.environment | environment)
 
+    def submit(self, *arguments: str) -> list[str]:
+        """A command line of spark-submit for this cluster."""
+        conf = ["--conf", "spark.ui.enabled=false", "--conf", "spark.executor.memory=512m"]
+        return [str(self._home / "bin" / "spark-submit"), "--master", self.arguments[-1], *conf, *arguments]
+
     def _spark(self, daemon: str, *arguments: str) -> list[str]:
         return [str(self._home / "bin" / "spark-class"), f"org.apache.spark.deploy.{daemon}", *arguments]

@@ -19,7 +19,7 @@ from tests.batch.cluster.engines.clusters import LOOPBACK, Cluster, DaskCluster,
 from tests.batch.cluster.support import BATCH, plan, write_files
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import read_rows, wait_for
-from tests.conftest import interruptible
+from tests.conftest import ROOT, interruptible
 
 FILES = 200
 SHARD_FILES = 20
@@ -78,7 +78,7 @@ class Jobs:
 
     def __init__(self, folder: Path, server: ScriptedServer) -> None:
         self.folder = folder
-        self._server = server
+        self.server = server
         self._scans = write_files(folder / "scans", FILES)
 
     def plan(self, name: str) -> None:
@@ -87,7 +87,7 @@ class Jobs:
 
     def start(self, name: str, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Start to answer a job."""
-        server = () if "--server" in arguments else ("--server", self._server.address)
+        server = () if "--server" in arguments else ("--server", self.server.address)
         return self._command("run", name, *server, *arguments, **environment)
 
     def run(self, name: str, *arguments: str, **environment: str) -> str:
@@ -133,9 +133,25 @@ def test_a_cluster_answers_as_one_machine_does(cluster: Cluster, jobs: Jobs) -> 
     said = jobs.run("job", *cluster.arguments, **cluster.environment)
     assert f"all {FILES // SHARD_FILES} shards are done" in said
     assert jobs.table("job") == jobs.table("local")
+    if isinstance(cluster, SparkCluster):
+        _submit(cluster, jobs)
     # No cluster is needed to find that out.
     nowhere = [argument.replace(LOOPBACK, "127.0.0.77") for argument in cluster.arguments]
     assert "shards are done" in jobs.run("job", *nowhere, **cluster.environment)
+
+
+def _submit(cluster: SparkCluster, jobs: Jobs) -> None:
+    """Have spark-submit run a job, which names the master then."""
+    jobs.plan("submitted")
+    script = str(ROOT / "examples" / "cluster" / "spark_submit.py")
+    command = cluster.submit(script, "run", "submitted", "--engine", "spark", "--server", jobs.server.address)
+    variables = os.environ | cluster.environment | {"PYSPARK_PYTHON": sys.executable}
+    del variables["PYSPARK_SUBMIT_ARGS"]
+    submitted = subprocess.run(
+        command, cwd=jobs.folder, env=variables, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    assert jobs.table("submitted") == jobs.table("local")
 
 
 def _lose_a_worker(cluster: Cluster, jobs: Jobs, served: ScriptedServer, moment: int) -> None:
