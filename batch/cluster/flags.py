@@ -14,7 +14,12 @@ DEFAULT_SHARD_FILES = 100_000
 DEFAULT_ATTEMPTS = 3
 
 JobPath = Annotated[
-    str, typer.Argument(metavar="JOB", help="The job's folder, or a URL in an object store, which all workers can write.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="JOB",
+        help="The job's folder, or a URL in an object store, which all workers can write.",
+        show_default=False,
+    ),
 ]
 
 _SHARDS = "Shards"
