@@ -1,29 +1,18 @@
 """From the parts of a job to its table, and what it found."""
 
-import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from batch.cluster.folder import JobFolder, open_folder
 from batch.cluster.marker import Marker, read_marker
-from batch.cluster.parts import UnfinishedError, read_part, read_rows
+from batch.cluster.parts import UnfinishedError
 from batch.cluster.planned import Planned, open_job
 from batch.cluster.shard import Notify
-from batch.disk.offered import sync_folder
+from batch.cluster.tables import SUCCESS, Show, write_parts, write_table
+from batch.stores.urls import is_url
 from batch.summary import Summary
-from batch.table.journal import hold, journal_of
-from batch.table.output import Form, Output, check_output, refuse_to_overwrite
-from batch.table.place import place_of
-from exporter.command import UserError
-
-SUCCESS = "_SUCCESS"
-"""The file that says a table of several parts is whole, as Hadoop and its successors know it."""
-
-_PART = re.compile(r"part-[0-9]+\.csv")
-
-Show = Callable[[int], None]
-"""Is told of rows as they are written."""
+from batch.table.output import check_output
 
 
 def finish_job(
@@ -33,7 +22,8 @@ def finish_job(
 
     Args:
         job: the job's folder.
-        out: a table, whose ending says its form; or a folder, which gets a CSV part for each shard.
+        out: a table, whose ending says its form; or a folder, which gets a CSV part for each shard. Either may be a
+            URL; that of a folder ends with a slash.
         force: overwrite what is there.
         notify: told in one line what the user should know.
         show: told of rows as they are written.
@@ -45,26 +35,29 @@ def finish_job(
         UserError: there is no such job, or the table cannot be written there.
         UnfinishedError: shards are missing.
         DamagedError: a part is not what it was; its shard is missing now.
+        StoreError: the job or the table is in a store, which failed.
         OSError: the disk is full, or the job cannot be read.
     """
     folder = open_folder(job)
     planned = open_job(folder)
-    is_folder = names_folder(out)
-    if not is_folder:
+    if is_url(out):
+        from batch.cluster.store_tables import put_parts, put_whole  # noqa: PLC0415 - a run without URLs starts without it
+
+        write_to_url = put_parts if out.endswith("/") else put_whole
+        write = partial(write_to_url, url=out)
+    else:
+        write = partial(write_parts if names_folder(out) else write_table, out=Path(out))
+    if not names_folder(out):
         check_output(Path(out))
     found = _summarise(folder, planned)
-    markers = _markers(folder, planned)
-    if is_folder:
-        _write_parts(folder, planned, markers, Path(out), force=force, notify=notify, show=show)
-    else:
-        _write_table(folder, planned, markers, Path(out), force=force, notify=notify, show=show)
+    write(folder, planned, _markers(folder, planned), force=force, notify=notify, show=show)
     folder.put(SUCCESS, b"")
     return found, planned
 
 
 def names_folder(out: str) -> bool:
     """Whether an output is a folder: one that is there, or a name that ends with a slash."""
-    return out.endswith("/") or Path(out).is_dir()
+    return out.endswith("/") or (not is_url(out) and Path(out).is_dir())
 
 
 def _summarise(folder: JobFolder, planned: Planned) -> Summary:
@@ -96,97 +89,3 @@ def _markers(folder: JobFolder, planned: Planned) -> Iterator[Marker]:
         if marker is None:
             raise UnfinishedError(f"shard {number} has just gone missing: run digits-job work {folder.name}")
         yield marker
-
-
-def _write_table(
-    folder: JobFolder,
-    planned: Planned,
-    markers: Iterable[Marker],
-    out: Path,
-    *,
-    force: bool,
-    notify: Notify,
-    show: Show,
-) -> None:
-    place = place_of(out)
-    if not force:
-        refuse_to_overwrite(place)
-    form = planned.plan.form
-    with _held(place, notify), _written(place, form, out.suffix, force=force, notify=notify) as output:
-        for marker in markers:
-            if out.suffix.lower() == ".csv":
-                _copy(folder, marker, output)
-                show(marker.summary.rows)
-                continue
-            for files, answers in read_rows(folder, marker, form):
-                output.add(files, answers)
-                show(len(files))
-    sync_folder(place.parent)
-
-
-def _write_parts(
-    folder: JobFolder,
-    planned: Planned,
-    markers: Iterable[Marker],
-    out: Path,
-    *,
-    force: bool,
-    notify: Notify,
-    show: Show,
-) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out}: {error.strerror}; choose another folder") from None
-    success = out / SUCCESS
-    # A finish that was killed may go on.
-    if not force and not journal_of(success).exists() and (success.exists() or any(_parts(out))):
-        raise UserError(f"{out} has a table already; add --force to write it anew, or choose another --out")
-    with _held(success, notify):
-        success.unlink(missing_ok=True)
-        wanted = set()
-        for marker in markers:
-            part = out / f"part-{marker.shard:05}.csv"
-            wanted.add(part.name)
-            with _written(part, planned.plan.form, part.suffix, force=True, notify=notify) as output:
-                _copy(folder, marker, output)
-            show(marker.summary.rows)
-        # Of another job's table, which this one overwrites.
-        for other in _parts(out):
-            if other.name not in wanted:
-                other.unlink()
-        success.touch()
-    sync_folder(out)
-
-
-def _parts(out: Path) -> list[Path]:
-    return [path for path in out.iterdir() if _PART.fullmatch(path.name)]
-
-
-def _copy(folder: JobFolder, marker: Marker, output: Output) -> None:
-    for octets in read_part(folder, marker):
-        output.add_rendered(octets)
-
-
-@contextmanager
-def _held(place: Path, notify: Notify) -> Iterator[None]:
-    """Keep other commands from writing the same table."""
-    lock = hold(place, notify)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            journal_of(place).unlink(missing_ok=True)
-        lock.close()
-
-
-@contextmanager
-def _written(place: Path, form: Form, ending: str, *, force: bool, notify: Notify) -> Iterator[Output]:
-    """A table that takes its place once it is whole."""
-    output = Output(place, form, ending)
-    try:
-        yield output
-        output.sync(notify)
-        output.take_place(force=force)
-    finally:
-        output.discard()

@@ -48,7 +48,7 @@ class StoreFolder:
 
     def names(self, prefix: str) -> Iterator[str]:
         """See JobFolder."""
-        top = self._at(prefix + "/")
+        top = self._at(prefix + "/" if prefix else "")
         start = len(self._root.key)
         for page in self._store.pages(top, self._patience, recursive=False):
             for key in (*page.folders, *(entry.key for entry in page.entries)):

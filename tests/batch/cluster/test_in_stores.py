@@ -77,6 +77,35 @@ def test_a_job_has_the_rows_of_a_run(job: str, bucket: Bucket, scripted: Scripte
         assert SECRET.encode() not in bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"].read()
 
 
+def test_the_table_goes_to_a_store(job: str, bucket: Bucket, scripted: ScriptedServer, tmp_path: Path) -> None:
+    """`finish` puts one object, or parts and `_SUCCESS`; what is there is kept, unless --force says otherwise."""
+    planned = _plan(job, bucket)
+    for number in range(planned.shards):
+        run_shard(job, number, asking(scripted.address))
+    finish_job(job, str(tmp_path / "out.csv"))
+    whole = (tmp_path / "out.csv").read_bytes()
+    for ending in ("csv", "jsonl"):
+        finish_job(job, f"{bucket.url}/out.{ending}")
+    assert bucket.read("out.csv") == whole
+    bucket.put("out.csv", b"another's")
+    with pytest.raises(UserError, match="--force"):
+        finish_job(job, f"{bucket.url}/out.csv")
+    assert bucket.read("out.csv") == b"another's"
+    finish_job(job, f"{bucket.url}/out.csv", force=True)
+    assert bucket.read("out.csv") == whole
+    bucket.put("parts/part-99999.csv", b"of another table")
+    for force in (False, True):
+        finish_job(job, f"{bucket.url}/parts/", force=force)
+        with pytest.raises(UserError, match="--force"):
+            finish_job(job, f"{bucket.url}/parts/")
+    keys = _keys(bucket, "parts/")
+    assert keys == ["parts/_SUCCESS", *(f"parts/part-{number:05}.csv" for number in range(planned.shards))]
+    header, *rows = whole.splitlines(keepends=True)
+    parts = [bucket.read(key).splitlines(keepends=True) for key in keys[1:]]
+    assert [line for part in parts for line in part[1:]] == rows
+    assert {part[0] for part in parts} == {header}
+
+
 def test_objects_that_changed_since_the_plan(
     job: str, bucket: Bucket, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
