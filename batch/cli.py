@@ -11,7 +11,8 @@ import typer
 
 from batch import flags
 from batch.client.window import DEFAULT_BATCH_SIZE
-from batch.files.walk import PNGS, STANDARD_INPUT, Skipped, Walk, count, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import PNGS, STANDARD_INPUT, Walk, count, walk
 from batch.stores.patience import Patience
 from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end

@@ -15,7 +15,7 @@ from batch.client.exchange import Exchange, Request, VersionSwappedError, wait
 from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.files.contents import Contents, Fault
-from batch.files.walk import File
+from batch.files.file import File
 from batch.stores.faults import StoreError
 from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary

@@ -16,7 +16,10 @@ from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.disk.offered import sync_folder
 from batch.engine import Engine, Listener, Policy
-from batch.files.walk import STANDARD_INPUT, File, Skipped, Walk, cut, name_filter, walk
+from batch.files.file import File
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
+from batch.files.walk import STANDARD_INPUT, Walk, name_filter, walk
 from batch.stores.patience import Patience
 from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal, journal_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batch.client.answers import Answer
-from batch.files.walk import Skipped
+from batch.files.skipped import Skipped
 from exporter.command import UserError
 
 _FEWEST = 100  # rows before a share of errors says anything

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from batch.accuracy.truth import Truth
 from batch.client.answers import Answer
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.contract import CLASSES
 
 NO_ANSWER = CLASSES

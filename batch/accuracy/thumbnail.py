@@ -13,7 +13,9 @@ from batch.archives.kinds import archive_of
 from batch.disk.long_paths import open_path
 from batch.files.again import readable
 from batch.files.copies import Copies
-from batch.files.walk import File, Skipped, Walk, expand
+from batch.files.file import File
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, expand
 from batch.formats.kinds import foreign_kind
 from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.command import UserError
 from exporter.contract import CLASSES
 

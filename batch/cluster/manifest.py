@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from batch.archives.kinds import is_archive
 from batch.cluster.folder import Draft, JobFolder
 from batch.cluster.opening import BYTES_AN_IMAGE
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.command import UserError
 
 MANIFESTS = "manifests"

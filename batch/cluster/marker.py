@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from batch.cluster.folder import JobFolder
 from batch.cluster.planned import Planned
-from batch.files.walk import Skipped
+from batch.files.skipped import Skipped
 from batch.summary import Summary
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 
 from batch.archives.kinds import is_archive
 from batch.disk.long_paths import stat_path
+from batch.files.file import File
 from batch.files.objects import find_object
-from batch.files.walk import File, Skipped, Walk, expand
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, expand
 from batch.stores.urls import is_url
 from exporter.contract import CHANGED
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from batch.client.answers import Answer
 from batch.cluster.folder import JobFolder
 from batch.cluster.marker import Marker, marker_name
-from batch.files.walk import File
+from batch.files.file import File
 from batch.table.output import COLUMNS, Form
 from exporter.command import UserError
 from exporter.contract import CLASSES

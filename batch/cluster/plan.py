@@ -11,7 +11,7 @@ from batch.client.tensors import Target
 from batch.cluster.folder import JobFolder
 from batch.cluster.manifest import MANIFESTS, Manifests, manifests_of
 from batch.cluster.planned import JOB_FILE, Plan, Planned
-from batch.files.walk import cut
+from batch.files.requests import cut
 from batch.job import Walked
 from exporter.command import UserError
 from exporter.contract import DEFAULT_PORT, MODEL_NAME

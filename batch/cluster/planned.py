@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from batch.client.tensors import Target
 from batch.cluster.folder import JobFolder
-from batch.files.walk import Skipped, Walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk
 from batch.table.output import Form
 from exporter.command import UserError
 

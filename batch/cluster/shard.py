@@ -22,7 +22,9 @@ from batch.cluster.planned import Plan, Planned, open_job
 from batch.cluster.reach import let_go, reach
 from batch.engine import Engine, Listener, Policy
 from batch.files.contents import Contents
-from batch.files.walk import File, Skipped, cut
+from batch.files.file import File
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
 from batch.stores.patience import Patience
 from batch.summary import Summary
 from batch.table.output import Form, render

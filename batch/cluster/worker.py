@@ -17,7 +17,7 @@ from typing import Any
 
 from batch.client.answers import Answer
 from batch.cluster.shard import reason_of, run_shard
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.command import UserError
 
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from batch.files.walk import File
+from batch.files.file import File
 from batch.stores.faults import Kind, LargeError, MissingError, StoreError
 from batch.stores.patience import Patience
 from batch.stores.protocol import GETS, Blob

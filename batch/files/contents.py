@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from batch.disk.long_paths import open_path, stat_path
 from batch.files.ahead import Ahead, UnreadError, is_remote
 from batch.files.copies import Copies
-from batch.files.walk import File
+from batch.files.file import File
 from batch.formats.kinds import can_read, foreign_kind
 from batch.formats.pool import Converter, Task
 from batch.stores.patience import Patience

@@ -9,7 +9,7 @@ from batch.formats.pages import is_one_picture, page_name, pages_in
 from batch.stores.patience import Patience
 
 if TYPE_CHECKING:
-    from batch.files.walk import Skipped
+    from batch.files.skipped import Skipped
 
 
 class Part(NamedTuple):

@@ -19,7 +19,7 @@ from exporter.command import UserError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from batch.files.walk import Skipped
+    from batch.files.skipped import Skipped
     from batch.stores.store import Store
 
 

@@ -1,9 +1,8 @@
-"""Which files are taken, in which order, and how they are cut into requests.
+"""Which files are taken, and in which order.
 
 Arguments come as given; in each folder names are sorted by bytes, depth first. A folder is visited once, however many
 links lead to it; what is named again is walked again. In memory are one folder's names per level and, of each folder
-visited, its identity. Requests are a pure function of this walk: the same files give the same bytes whenever they are
-asked.
+visited, its identity.
 
 URLs of object stores are walked by `objects.py`, in the order of the store.
 
@@ -16,18 +15,18 @@ import fnmatch
 import os
 import re
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from batch.archives.kinds import is_archive, is_countable, is_for_archives, is_for_tables
 from batch.archives.member import ArchiveError
-from batch.client.window import MAX_REQUEST_BYTES
 from batch.disk.long_paths import list_folder, stat_path
+from batch.files.file import File
 from batch.files.members import parts
 from batch.files.object_pages import with_pages
 from batch.files.objects import Objects, check_url
+from batch.files.skipped import Skipped
 from batch.formats.pages import page_name, pages_of
 from batch.stores.patience import Patience
 from batch.stores.urls import is_url
@@ -40,63 +39,10 @@ STANDARD_INPUT = "-"
 PNGS = ("*.png",)
 """Names that are taken in folders unless others are asked for."""
 
-_FIRST = 125  # images in the first request; twice as many in each one after it, up to the usual number
-_MOST_DOUBLINGS = 32  # far beyond any size
-
-_OTHER_IMAGES = (
-    ".jpg",
-    ".jpeg",
-    ".gif",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".heic",
-    ".heif",
-    ".avif",
-    ".pnm",
-)
-
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # as of a dangling link
 
 Enters = Callable[[str], bool]
 """Whether a folder at a path is to be listed."""
-
-
-class File(NamedTuple):
-    """A file that was taken, or one page of it; it may be a member of an archive, or a row of a table.
-
-    Attributes:
-        path: as the user would write it; of a page, with its number: `scan.tif#page=2`; of a member, after its
-            archive's: `scans.tar/1.png`.
-        size: of the whole file, in bytes.
-        mtime_ns: its modification time, in nanoseconds; of a member, that of the archive: members may keep theirs while
-            they change.
-        page: from 1; 0 for the whole of a file that has one.
-        pages: how many the file has.
-        content: the bytes of a member; None for everything else.
-        fault: why a member has none: a text of the contract.
-        tag: of an object in a store: its ETag; empty otherwise.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    page: int = 0
-    pages: int = 1
-    content: bytes | None = None
-    fault: str = ""
-    tag: str = ""
-
-    @property
-    def stamp(self) -> int | str:
-        """What is another one when the content is: the ETag where there is one, else the modification time."""
-        return self.tag or self.mtime_ns
-
-    @property
-    def source(self) -> str:
-        """The path of the file itself."""
-        return self.path.removesuffix(page_name("", self.page)) if self.page else self.path
 
 
 @dataclass(frozen=True)
@@ -156,58 +102,6 @@ def _check_path(path: str) -> None:
         raise UserError(f"{path}: {getattr(error, 'strerror', error)}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise UserError(f"{path} is neither a file nor a folder")
-
-
-@dataclass
-class Skipped:
-    """What a walk passed over, and the user should know.
-
-    Attributes:
-        other_images: how many image files that are no PNGs, by their lower-case ending.
-        folders: folders that could not be listed, with the reason; their files are missing from the table.
-        loops: symbolic links that lead back to a folder above them.
-        repeats: further ways to folders that the run had visited already.
-        links: how many symbolic links to folders, or with names that are taken, were not to be followed.
-        specials: how many that were to be taken but are neither files nor folders (FIFOs, sockets).
-        unwalked: how many folders were left out because the walk is not recursive.
-        archives: archives that could not be read to their end, with the reason.
-        archive_links: how many links in archives had names that are taken.
-        members: how many members of archives have no bytes, by the reason.
-        unopened: how many archives were left out because no pattern names them.
-    """
-
-    other_images: Counter[str] = field(default_factory=Counter)
-    folders: dict[str, str] = field(default_factory=dict)
-    loops: list[str] = field(default_factory=list)
-    repeats: list[str] = field(default_factory=list)
-    links: int = 0
-    specials: int = 0
-    unwalked: int = 0
-    archives: dict[str, str] = field(default_factory=dict)
-    archive_links: int = 0
-    members: Counter[str] = field(default_factory=Counter)
-    unopened: int = 0
-
-    @classmethod
-    def of(cls, facts: dict[str, Any]) -> Self:
-        """What `vars` gave, after it was JSON. Raises KeyError where something is lacking."""
-        found = {one.name: facts[one.name] for one in fields(cls)}
-        return cls(**found | {name: Counter(found[name]) for name in ("other_images", "members")})
-
-    def merge(self, other: "Skipped") -> None:
-        """Add what another walk passed over."""
-        for one in fields(self):
-            mine, others = getattr(self, one.name), getattr(other, one.name)
-            if isinstance(mine, dict):
-                mine.update(others)
-            else:
-                setattr(self, one.name, mine + others)
-
-    def note_other_image(self, path: str) -> None:
-        """Count a file whose name is not taken, if it is an image by its ending."""
-        ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - a Path for each of a million files is slow
-        if ending in _OTHER_IMAGES or ending == ".png":
-            self.other_images[ending] += 1
 
 
 def walk(
@@ -455,29 +349,6 @@ def expand(archive: File, what: Walk, skipped: Skipped, *, reads: bool = True) -
     except ArchiveError as error:
         skipped.archives[archive.path] = str(error)
         yield archive._replace(fault=UNREADABLE)
-
-
-def cut(files: Iterable[File], size: int, number: int = 0) -> Iterator[list[File]]:
-    """Cut a walk into requests of at most `size` images and MAX_REQUEST_BYTES.
-
-    The first are smaller, so that a server has something to do while more is read.
-
-    Args:
-        files: of the walk, or of a part of it that begins with a request.
-        size: most images in a request.
-        number: of the first request of that part.
-    """
-    batch: list[File] = []
-    octets, most = 0, min(size, _FIRST << min(number, _MOST_DOUBLINGS))
-    for file in files:
-        weight = file.size // file.pages
-        if batch and (len(batch) == most or octets + weight > MAX_REQUEST_BYTES):
-            yield batch
-            batch, octets, most = [], 0, min(size, 2 * most)
-        batch.append(file)
-        octets += weight
-    if batch:
-        yield batch
 
 
 def count(what: Walk) -> int | None:

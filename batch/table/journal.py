@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from batch.client.answers import Answer
 from batch.disk.offered import HeldError, try_lock
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.command import UserError
 
 _FORMAT = 2

@@ -27,7 +27,7 @@ from typing import Any, Protocol, TextIO
 
 from batch.client.answers import Answer
 from batch.disk.offered import try_sync
-from batch.files.walk import File
+from batch.files.file import File
 from exporter.command import UserError, require_extra
 from exporter.contract import CLASSES
 

@@ -15,7 +15,8 @@ from rich.text import Text
 from batch.accuracy.tally import Tally
 from batch.client.answers import Answer
 from batch.engine import Listener
-from batch.files.walk import File, Skipped
+from batch.files.file import File
+from batch.files.skipped import Skipped
 from batch.formats.kinds import EXTRA, HEIC, can_read
 from batch.summary import Summary
 from exporter.command import how_to_install

@@ -10,7 +10,7 @@ from batch.terminal.streams import may_be_lost
 if TYPE_CHECKING:
     from batch.client.answers import Answer
     from batch.engine import Listener
-    from batch.files.walk import File
+    from batch.files.file import File
 
 
 @contextlib.contextmanager

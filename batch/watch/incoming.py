@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batch.disk.long_paths import stat_path
-from batch.files.walk import File, Skipped, Walk, name_filter, walk
+from batch.files.file import File
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, name_filter, walk
 from batch.watch.events import listen
 from batch.watch.roots import Root
 from batch.watch.state import State

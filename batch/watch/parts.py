@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from batch.client.answers import Answer
-from batch.files.walk import File
+from batch.files.file import File
 from batch.table.output import Form
 from batch.watch.settings import Roll
 from batch.watch.state import Known, Part, State

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from batch.client.answers import Answer
 from batch.disk.offered import sync_folder, try_sync
-from batch.files.walk import File
+from batch.files.file import File
 from batch.table.output import Form, Output, render
 from batch.watch.state import Part, State
 from exporter.command import UserError

@@ -19,7 +19,8 @@ from batch.client.server import find_server
 from batch.client.window import Window
 from batch.disk.offered import try_sync
 from batch.engine import Engine, Policy
-from batch.files.walk import File, cut
+from batch.files.file import File
+from batch.files.requests import cut
 from batch.formats.pool import ConverterError
 from batch.table.journal import hold, journal_of
 from batch.watch.incoming import Incoming, Source

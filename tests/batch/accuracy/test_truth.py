@@ -18,7 +18,8 @@ from batch.accuracy.tally import Tally, wilson_interval
 from batch.accuracy.truth import check_truth, parent_digit, parse_labels, read_truth
 from batch.cli import app
 from batch.client.endpoint import ServerError
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.job import Job, run_job
 from exporter.command import UserError
 from tests.batch.conftest import ScriptedServer

@@ -12,7 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.files.walk import File, Skipped, Walk, count, cut, expand, walk
+from batch.files.file import File
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, count, expand, walk
 from exporter.contract import UNREADABLE
 from tests.batch.archives.support import Files, Pack, add_to_tar, digits, streamed_zip_of, tar_of, zip_of
 from tests.batch.conftest import ScriptedServer

@@ -17,7 +17,8 @@ from batch.archives import table
 from batch.archives.kinds import ARROW, PARQUET
 from batch.archives.member import Member, Selection
 from batch.archives.table import read_table
-from batch.files.walk import Skipped, Walk, count, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, count, walk
 from exporter.contract import UNREADABLE
 from tests.batch.archives.support import EVERYTHING, collect, read_all
 from tests.batch.conftest import ScriptedServer

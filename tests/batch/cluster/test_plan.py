@@ -17,8 +17,11 @@ from batch.cluster.folder import open_folder
 from batch.cluster.manifest import Manifests, ShardError, manifest_name, read_shard
 from batch.cluster.plan import pin_version, plan_job
 from batch.cluster.planned import Plan, Planned, find_job, open_job
+from batch.files.file import File
 from batch.files.paths import PathList
-from batch.files.walk import File, Skipped, Walk, cut, walk
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.job import Walked
 from batch.table.output import Form
 from exporter.command import UserError

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from batch.disk.long_paths import list_folder, open_path, stat_path
-from batch.files.walk import Skipped, Walk, count, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, count, walk
 from batch.job import Job, run_job
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import read_rows

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import read_rows
 from tests.conftest import RunBatch

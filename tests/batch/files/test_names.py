@@ -17,7 +17,8 @@ from rich.console import Console
 
 from batch.client.endpoint import ServerError
 from batch.files.paths import PathList
-from batch.files.walk import STANDARD_INPUT, Skipped, Walk
+from batch.files.skipped import Skipped
+from batch.files.walk import STANDARD_INPUT, Walk
 from batch.job import Job, run_job
 from batch.summary import Summary
 from batch.terminal.display import print_summary

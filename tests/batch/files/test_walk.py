@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batch.client.window import MAX_REQUEST_BYTES
-from batch.files.walk import File, Skipped, Walk, count, cut, walk
+from batch.files.file import File
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, count, walk
 from exporter.command import UserError
 
 

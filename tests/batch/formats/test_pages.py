@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from batch.accuracy.thumbnail import thumbnail
-from batch.files.walk import File, Skipped, Walk, count, cut, walk
+from batch.files.file import File
+from batch.files.requests import cut
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, count, walk
 from batch.formats.pages import MAX_PAGES, page_name, pages_of, split_page
 from tests.batch.conftest import ScriptedServer
 from tests.batch.formats.conftest import Forms, encoded, grey, tiff_of

@@ -17,7 +17,9 @@ from PIL import Image
 
 from batch.client import wire_pb2 as wire
 from batch.files.contents import Contents, Fault
-from batch.files.walk import File, Skipped, Walk, walk
+from batch.files.file import File
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.formats.pool import ConverterError
 from tests.batch.conftest import ScriptedServer
 from tests.batch.formats.conftest import encoded, grey, tiff_of

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.job import Job, run_job
 from batch.stores import file as object_file
 from batch.stores.faults import StoreError

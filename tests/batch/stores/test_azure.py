@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.stores import store
 from batch.stores.faults import LargeError, MissingError, StoreError, TakenError
 from batch.stores.patience import Patience

@@ -8,7 +8,8 @@ import PIL.Image
 import pytest
 
 from batch.files import object_pages
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.job import Job, run_job
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import Bucket, FaultyProxy

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batch.files.walk import Skipped, Walk, walk
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.stores import protocol, store
 from batch.stores.faults import MissingError, StoreError, TakenError
 from batch.stores.patience import Patience

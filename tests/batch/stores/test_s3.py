@@ -7,7 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from batch.files.walk import File, Skipped, Walk, walk
+from batch.files.file import File
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, walk
 from batch.job import Job, run_job
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import Bucket, FaultyProxy, Reply

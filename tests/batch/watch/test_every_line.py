@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from batch.client.answers import Answer
-from batch.files.walk import File
+from batch.files.file import File
 from batch.table.output import Form
 from batch.watch import moves, parts, state, tables
 from batch.watch.moves import Mover

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batch.client.answers import Answer
-from batch.files.walk import File
+from batch.files.file import File
 from batch.table.output import Form
 from batch.watch.parts import Answered, Parts
 from batch.watch.settings import Roll
