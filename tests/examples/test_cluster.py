@@ -60,7 +60,7 @@ def test_containers_run_what_exists() -> None:
         if container["name"] == "serving":
             serving = COMPOSE["services"]["serving"]
             assert container["image"] in serving["image"]
-            assert set(container["args"]) <= set(serving["command"])
+            assert container["args"] == serving["command"]
             assert container["readinessProbe"]["exec"]["command"][1] == "/etc/digits/serving-health.sh"
             continue
         words = container["args"]
@@ -102,6 +102,17 @@ def test_each_index_has_its_share() -> None:
     claims = {volume["persistentVolumeClaim"]["claimName"] for pod in _pods().values() for volume in pod["volumes"]
               if "persistentVolumeClaim" in volume}  # fmt: skip
     assert claims == {"digits-data", "digits-models"}
+
+
+def test_replicas_pause_before_they_end() -> None:
+    """A replica pauses before SIGTERM, for less than it is given, and none goes before the next is ready."""
+    deployment = dict(RESOURCES)["serving.yaml-Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    command, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert command == "sleep"
+    assert 10 <= int(seconds) < pod["terminationGracePeriodSeconds"]
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
 
 
 def test_slurm_options() -> None:
