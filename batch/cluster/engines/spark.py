@@ -20,7 +20,7 @@ from batch.cluster.shard import Asking, Notify
 from exporter.command import UserError, require_extra
 
 _CONNECT_S = 15.0
-_LOOK_EVERY_S = 30.0  # while no shard ends
+_LOOK_EVERY_S = 15.0  # while no shard ends
 _MOST_MOVES = 5
 """How often executors on which a shard has failed may hand it back."""
 _MOST_FRUITLESS = 3

@@ -100,7 +100,7 @@ class Jobs:
     def table(self, name: str) -> dict[str, bytes]:
         """The parts of a finished job, of which each file has a row."""
         for out in (f"{name}-parts/", f"{name}.csv"):
-            process = self._command("finish", name, "--out", out)
+            process = self._command("finish", name, "--out", out, "--force")
             assert process.wait(60) == 0, process.communicate()
         rows = [row["path"] for row in read_rows(self.folder / f"{name}.csv")]
         assert rows == [str(path) for path in sorted(self._scans.iterdir())]
