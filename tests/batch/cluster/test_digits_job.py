@@ -165,9 +165,9 @@ def test_a_full_disk(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServe
     write_files(tmp_path / "scans", 200)
     digits_job("plan", "job", "scans", "--model-version", "1", "--shard-files", "100")
     command = (way, "job", "--server", scripted.address)
-    # Files of at most 1 KiB: markers are shorter, parts are longer.
+    # Files of at most 1 KiB (POSIX counts in 512 bytes): markers are shorter, parts are longer.
     limited = subprocess.run(
-        ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *_command(*command)],
+        ["/bin/sh", "-c", 'ulimit -f 2; exec "$@"', "sh", *_command(*command)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
