@@ -1,6 +1,5 @@
 """A job's shards on a Dask cluster: one task for each, whose result is the shard's error or nothing."""
 
-import itertools
 import logging
 import queue
 import threading
@@ -63,7 +62,7 @@ def run_dask(
     require_extra("dask", "distributed")
     client = _connect(how.scheduler, min(asking.timeout, _CONNECT_S))
     try:
-        _Run(client, Errand.of(job, asking), Account(how.attempts, tell, notify, show)).run(iter(numbers))
+        _Run(client, Errand.of(job, asking), Account(how.attempts, tell, notify, show)).run(numbers)
     finally:
         # What is under way ends by itself; what waits on the scheduler is dropped.
         client.close()
@@ -120,19 +119,21 @@ class _Run:
 
     def run(self, numbers: Iterable[int]) -> None:
         """Submit shards as others end, until none is left."""
-        waiting = iter(numbers)
-        for number in itertools.islice(waiting, MOST_AT_ONCE):
+        for number in numbers:
             self._submit(number)
-        while self._shards:
+            self._settle(at_most=MOST_AT_ONCE - 1)
+        self._settle(at_most=0)
+
+    def _settle(self, *, at_most: int) -> None:
+        """Take what comes of shards, until at most so many are under way."""
+        while len(self._shards) > at_most or not self._ended.empty():
             try:
                 future = self._ended.get(timeout=_LOOK_EVERY_S)
             except queue.Empty:
                 self._look()
                 continue
-            if future in self._shards and self._is_over(future):
-                following = next(waiting, None)
-                if following is not None:
-                    self._submit(following)
+            if future in self._shards:
+                self._take(future)
 
     def _submit(self, number: int, workers: Iterable[str] = ()) -> None:
         options = {"workers": list(workers), "allow_other_workers": True} if workers else {}
@@ -144,21 +145,19 @@ class _Run:
             self._elsewhere.add(future)
         future.add_done_callback(self._ended.put)
 
-    def _is_over(self, future: Any) -> bool:  # noqa: ANN401 - as above
+    def _take(self, future: Any) -> None:  # noqa: ANN401 - as above
         """Take what came of a shard: tell of it, or submit it once more."""
         if future.status == "pending":
             # Its worker died before the result was fetched, so that Dask has started it again.
             future.add_done_callback(self._ended.put)
-            return False
+            return
         number = self._shards.pop(future)
         self._elsewhere.discard(future)
         outcome = self._outcome(future)
         failed_at = self._failed_at.pop(number, [])
-        if self._account.ends(number, outcome, len(failed_at)):
-            return True
-        self._failed_at[number] = failed_at = [*failed_at, outcome.place]
-        self._submit(number, [worker for worker in self._workers() if worker not in failed_at])
-        return False
+        if not self._account.ends(number, outcome, len(failed_at)):
+            self._failed_at[number] = failed_at = [*failed_at, outcome.place]
+            self._submit(number, [worker for worker in self._workers() if worker not in failed_at])
 
     def _outcome(self, future: Any) -> Outcome:  # noqa: ANN401 - as above
         from distributed import CancelledError, KilledWorker  # noqa: PLC0415 - as above
