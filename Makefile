@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo help test test-containers test-clusters check soak evaluate protos clean
+.PHONY: demo help test test-containers test-clusters test-benchmarks check soak evaluate protos clean
 
 demo: .venv/serve.installed ## Predict the samples with the shipped model and the built-in server
 	$(BIN)/digits-batch samples --out preds.csv --force
@@ -18,8 +18,11 @@ test: .venv/dev.installed check ## Lint, types, walls between rooms, tests; some
 test-containers: .venv/dev.installed ## The images and compose.yaml, with a real container engine; some minutes
 	docker/with-engine.sh $(BIN)/python -m pytest -m containers tests/docker
 
-test-clusters: .venv/dev.installed ## Jobs on Spark and Dask clusters of this machine's processes; needs Java; some minutes
-	$(BIN)/python -m pytest -m clusters tests/batch/cluster/engines
+test-clusters: .venv/dev.installed ## Jobs on Spark and Dask clusters and in object stores, as processes of this machine; needs Java; some minutes
+	$(BIN)/python -m pytest -m "clusters and not soak" tests/batch/cluster tests/batch/stores
+
+test-benchmarks: .venv/dev.installed ## Each benchmark runs, with little to measure; two minutes
+	$(BIN)/python -m pytest -m benchmarks tests/benchmarks
 
 check: .venv/dev.installed ## Lint, types and walls between rooms
 	$(BIN)/ruff check

@@ -41,6 +41,8 @@ def show(files: list[Path], model: Path, out: Path) -> None:
     Raises:
         UserError: a file that cannot be read, a model that cannot be loaded, a sheet that cannot be written.
     """
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"cannot write {out}: there is no folder {out.parent}; choose another --out")
     predict = _load_newest(model)
     entries = [_entry(file, predict) for file in files]
     columns = min(_SHEET_COLUMNS, len(entries))

@@ -25,8 +25,6 @@ LONG = (
     "tests/exporter/test_publish.py",
     "tests/exporter/network/test_fold.py",
     "tests/batch/test_kills.py",
-    "tests/benchmarks/test_throughput.py",
-    "tests/benchmarks/test_accuracy_rate.py",
     "tests/serving/test_soak.py",
     "tests/trainer/fitting/test_checkpoint.py",
     "tests/trainer/test_cli.py",

@@ -13,6 +13,8 @@ from benchmarks import accuracy_rate
 from exporter.command import UserError
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.benchmarks
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:

@@ -16,6 +16,8 @@ from exporter.contract import BLANK, MODEL_NAME
 from tests.conftest import ROOT
 from tests.support import Image
 
+pytestmark = pytest.mark.benchmarks
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from benchmarks.nondigit_families import FAMILIES
 from tests.support import Image, write_png
 from trainer.data.draw import SIZE
 
+pytestmark = pytest.mark.benchmarks
+
 
 @pytest.fixture(scope="module")
 def mnist(mnist_sample: tuple[Image, Image]) -> EvaluationSet:

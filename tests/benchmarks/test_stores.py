@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.stores import WAYS
 from tests.conftest import ROOT
+
+pytestmark = pytest.mark.benchmarks
 
 SAMPLE = ROOT / "tests" / "data" / "mnist_sample"
 PROGRAM = str(ROOT / "benchmarks" / "stores.py")

@@ -15,6 +15,8 @@ from benchmarks.throughput_ways import SCANS, WAYS, Task
 from exporter.command import UserError
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.benchmarks
+
 SAMPLE = ROOT / "tests" / "data" / "mnist_sample"
 IMAGES = 60
 

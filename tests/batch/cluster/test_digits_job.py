@@ -19,6 +19,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.support import wait_for
 from tests.conftest import RunBatch, interruptible
 
+pytestmark = pytest.mark.clusters
+
 RunJob = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -30,6 +30,8 @@ from tests.batch.stores.conftest import bucket, environment, s3_endpoint
 from tests.batch.stores.support import SECRET, Bucket
 from tests.batch.support import read_rows
 
+pytestmark = pytest.mark.clusters
+
 __all__ = ["bucket", "environment", "s3_endpoint"]
 
 WHAT = ("*.png", "*.tar")

@@ -16,6 +16,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.conftest import bucket, environment, s3_endpoint
 from tests.batch.stores.support import RESET, Bucket, FaultyProxy
 
+pytestmark = pytest.mark.clusters
+
 __all__ = ["bucket", "environment", "s3_endpoint"]
 
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 11))]

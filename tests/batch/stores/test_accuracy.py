@@ -16,6 +16,8 @@ from tests.batch.stores.support import Bucket
 from tests.conftest import RunBatch
 from tests.support import Image, write_png
 
+pytestmark = pytest.mark.clusters
+
 
 def test_the_digit_is_the_folder_of_the_key() -> None:
     """As with files."""

@@ -25,6 +25,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import CUT, RESET, Bucket, FaultyProxy, Reply, s3_error
 from tests.batch.support import read_rows
 
+pytestmark = pytest.mark.clusters
+
 _IMAGES = {f"{number:03}.png": bytes([number]) * (number + 1) for number in range(60)}
 
 

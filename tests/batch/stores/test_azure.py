@@ -19,6 +19,8 @@ from tests.batch.stores.azure_server import AzureServer
 from tests.batch.support import read_rows
 from tests.conftest import RunBatch
 
+pytestmark = pytest.mark.clusters
+
 _PATIENCE = Patience(20)
 
 

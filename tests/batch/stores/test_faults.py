@@ -14,6 +14,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import CUT, RESET, SECRET, Bucket, FaultyProxy, Reply, s3_error
 from tests.conftest import RunBatch
 
+pytestmark = pytest.mark.clusters
+
 EXPECTED = [str(number % 10) for number in range(40)]
 
 

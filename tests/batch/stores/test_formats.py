@@ -15,6 +15,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import Bucket, FaultyProxy
 from tests.batch.support import read_rows
 
+pytestmark = pytest.mark.clusters
+
 
 def _tiff(pages: int) -> bytes:
     octets = io.BytesIO()

@@ -22,6 +22,8 @@ from tests.batch.stores.gcs_server import GcsServer
 from tests.batch.support import read_rows
 from tests.conftest import RunBatch
 
+pytestmark = pytest.mark.clusters
+
 _PATIENCE = Patience(20)
 
 

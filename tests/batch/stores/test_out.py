@@ -18,6 +18,8 @@ from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.support import LOST, Bucket, FaultyProxy, Reply, s3_error
 from tests.conftest import RunBatch
 
+pytestmark = pytest.mark.clusters
+
 
 @pytest.fixture
 def proxy(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:

@@ -64,11 +64,20 @@ def test_requests_given_up_are_never_run(base_path: Path, tmp_path: Path, start:
     gate.open()
     first.join()
     assert server.predict({"image_bytes": [b"next"]}).outputs["length"].int64_val == [4]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/monitoring/prometheus/metrics", timeout=10) as page:
-        lines = page.read().decode().splitlines()
-    assert ':tensorflow:serving:runtime_latency_count{API="Predict",model_name="toy",runtime="TF2"} 2.0' in lines
+    counted = ':tensorflow:serving:runtime_latency_count{API="Predict",model_name="toy",runtime="TF2"} 2.0'
+    deadline = time.monotonic() + 10
+    # An answer may be on its way before it is counted.
+    while counted not in (lines := _metrics(port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert counted in lines, "\n".join(lines)
     codes = Counter(json.loads(line)["status"] for line in log.read_text().splitlines())
     assert codes == {"OK": 2, "DEADLINE_EXCEEDED": 3, "CANCELLED": 3}
+
+
+def _metrics(port: int) -> list[str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/monitoring/prometheus/metrics", timeout=10) as page:
+        text: str = page.read().decode()
+    return text.splitlines()
 
 
 def test_too_many_requests(base_path: Path, start: "Start", gate: "Gate") -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.batch.cluster.support import plan, write_files
 
+pytestmark = pytest.mark.clusters
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 DASK = ("--engine", "dask", "--scheduler", "tcp://127.0.0.1:9")
