@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from batch.stores.protocol import Blob
 
-_BLOCK_BYTES = 4 * 1024 * 1024
-_AHEAD = 4  # blocks asked for at once while a file is read on
-_KEPT = 4  # blocks kept behind, for who reads here and there, as in a directory and in members
+_BLOCK_BYTES = 16 * 1024 * 1024
+_AHEAD = 2  # blocks asked for at once while a file is read on
+_KEPT = 2  # blocks kept behind, for who reads here and there, as in a directory and in members
 
 _BUFFER_BYTES = 1024 * 1024
 
 
 def open_object(where: ObjectUrl, patience: Patience) -> BinaryIO:
-    """Open an object for reading; some forty megabytes of it are in memory at most.
+    """Open an object for reading; some sixty megabytes of it are in memory at most.
 
     Raises:
         FileNotFoundError: there is none.
