@@ -15,6 +15,7 @@ from batch.client.address import LONGEST_SOCKET_PATH
 from batch.client.endpoint import Endpoint, ServerError
 from batch.client.security import Security
 from batch.client.tensors import Target
+from batch.disk.logs import last_line
 from exporter.command import UserError, how_to_install
 from exporter.contract import DEFAULT_PORT, MODEL_NAME
 
@@ -108,9 +109,7 @@ def _built_in_server(target: Target, notify: Callable[[str], None]) -> Iterator[
 
         def give_up() -> None:
             if server.poll() is not None:
-                raise ServerError(
-                    f"the built-in server ended with code {server.returncode}: {_last_line(log.fileno())}"
-                )
+                raise ServerError(f"the built-in server ended with code {server.returncode}: {last_line(log.fileno())}")
 
         endpoint = Endpoint([f"unix:{path}"])
         try:
@@ -139,11 +138,6 @@ def _private_folder() -> Path:
             f"the built-in server has no folder for its socket: {_SHORT}: {error.strerror}; set TMPDIR to a folder "
             "with a short path, or name a server with --server HOST:PORT"
         ) from None
-
-
-def _last_line(descriptor: int) -> str:
-    text = os.pread(descriptor, 1 << 20, 0).decode(errors="replace").strip()
-    return text.splitlines()[-1] if text else "it said nothing"
 
 
 def _stop(server: "subprocess.Popen[bytes]") -> None:

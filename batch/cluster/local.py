@@ -6,7 +6,6 @@ again after the others, and reported if it fails again and again. The others are
 
 import itertools
 import json
-import os
 import pickle
 import queue
 import subprocess
@@ -23,6 +22,7 @@ from batch.client.server import find_server, listening
 from batch.cluster.folder import open_folder
 from batch.cluster.planned import open_job
 from batch.cluster.shard import Asking, Notify
+from batch.disk.logs import last_line
 from exporter.command import UserError
 
 Tell = Callable[[int, Exception | None], None]
@@ -245,8 +245,7 @@ class _Worker:
 
     def last_line(self) -> str:
         """What it said last."""
-        text = os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace").strip()
-        return text.splitlines()[-1] if text else "it said nothing"
+        return last_line(self._log.fileno())
 
     def kill(self) -> None:
         """End it at once."""

@@ -1,15 +1,13 @@
 """The members of an archive that a walk takes, by the rules that hold for files in folders."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from batch.archives.member import LINK, Selection, is_hidden
 from batch.archives.reading import read_members
+from batch.files.skipped import Skipped
 from batch.formats.pages import is_one_picture, page_name, pages_in
 from batch.stores.patience import Patience
-
-if TYPE_CHECKING:
-    from batch.files.skipped import Skipped
 
 
 class Part(NamedTuple):
@@ -36,7 +34,7 @@ def parts(
     archive: str,
     fits: Callable[[str], object],
     columns: tuple[str | None, str | None],
-    skipped: "Skipped",
+    skipped: Skipped,
     patience: Patience,
     *,
     reads: bool,

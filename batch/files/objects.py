@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from batch.archives.kinds import is_archive
+from batch.files.skipped import Skipped
 from batch.stores.faults import Kind, MissingError, StoreError
 from batch.stores.patience import Patience
 from batch.stores.protocol import GETS, Entry
@@ -19,7 +20,6 @@ from exporter.command import UserError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from batch.files.skipped import Skipped
     from batch.stores.store import Store
 
 
@@ -47,7 +47,7 @@ class Objects:
     """
 
     def __init__(
-        self, takes: Callable[[str], object], patience: Patience, skipped: "Skipped", *, recursive: bool
+        self, takes: Callable[[str], object], patience: Patience, skipped: Skipped, *, recursive: bool
     ) -> None:
         self._takes = takes
         self._recursive = recursive

@@ -8,6 +8,7 @@ from collections import deque
 from contextlib import suppress
 from typing import NamedTuple
 
+from batch.disk.logs import last_line
 from batch.formats.worker import ANSWER, QUESTION
 from exporter.command import UserError
 from exporter.contract import CORRUPT
@@ -170,8 +171,7 @@ class _Worker:
 
     def last_line(self) -> str:
         """What it said last, before it was ready."""
-        text = os.pread(self._log.fileno(), 1 << 20, 0).decode(errors="replace").strip()
-        return text.splitlines()[-1] if text else "it said nothing"
+        return last_line(self._log.fileno())
 
     def close(self) -> None:
         """End the process at once: it holds nothing that could be lost."""
