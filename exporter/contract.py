@@ -38,6 +38,30 @@ ERROR: Final = "error"
 """string [batch]: empty, or one of ERRORS."""
 OUTPUTS: Final = (DIGIT, CONFIDENCE, PROBABILITIES, ERROR)
 
+# The signature for fields of several digits, one line of them in each picture. It takes IMAGE_BYTES, too, and has outputs
+# CONFIDENCE and ERROR beside its own.
+NUMBERS_SIGNATURE: Final = "numbers"
+DIGITS: Final = "digits"
+"""Input, int32 [batch]: how many digits are expected, 0 where that is unknown. It may be left out, or be of one element
+for the whole batch."""
+TEXT: Final = "text"
+"""string [batch]: the digits alone, without points, commas, dashes, rules and boxes; empty where there is an error."""
+ALTERNATIVES: Final = "alternatives"
+"""string [batch, ALTERNATIVE_COUNT]: different readings, the best first, which is TEXT; empty beyond the last one."""
+ALTERNATIVE_CONFIDENCE: Final = "alternative_confidence"
+"""float32 [batch, ALTERNATIVE_COUNT]: calibrated probability that the whole reading is right; CONFIDENCE is the first."""
+COUNT: Final = "count"
+"""int32 [batch]: how many digits TEXT has."""
+BOXES: Final = "boxes"
+"""float32 [batch, MAX_DIGITS, 4]: top, left, bottom and right of each digit of TEXT, in pixels of the upright picture;
+zeros beyond COUNT."""
+NUMBERS_OUTPUTS: Final = (TEXT, CONFIDENCE, ALTERNATIVES, ALTERNATIVE_CONFIDENCE, COUNT, BOXES, ERROR)
+ALTERNATIVE_COUNT: Final = 5
+MAX_DIGITS: Final = 32
+"""Of one field; longer ones are not read."""
+MAX_FIELD_WIDTH: Final = 4096
+"""In pixels; wider pictures of fields are halved until they are no wider."""
+
 CLASSES: Final = 10
 SIDE: Final = 28
 """Height and width of the network's input, in pixels."""
@@ -49,6 +73,9 @@ CORRUPT: Final = "corrupt"
 TOO_LARGE: Final = "too large"
 BLANK: Final = "blank"
 ERRORS: Final = (NOT_AN_IMAGE, CORRUPT, TOO_LARGE, BLANK)
+NO_READING: Final = "no reading of so many digits"
+"""Of the signature for numbers alone: the field has ink, but no reading of it has as many digits as are expected."""
+NUMBERS_ERRORS: Final = (*ERRORS, NO_READING)
 
 # What digits-batch and digits-job say by themselves: of a file that they could not read; of one in a format that the
 # signature does not take, and that nothing installed turns into PNG; of one that a server whose model does not isolate
