@@ -38,8 +38,8 @@ ERROR: Final = "error"
 """string [batch]: empty, or one of ERRORS."""
 OUTPUTS: Final = (DIGIT, CONFIDENCE, PROBABILITIES, ERROR)
 
-# The signature for fields of several digits, one line of them in each picture. It takes IMAGE_BYTES, too, and has outputs
-# CONFIDENCE and ERROR beside its own.
+# The signature for fields of several digits, one line of them in each picture. It takes IMAGE_BYTES, too, and answers
+# CONFIDENCE and ERROR beside what is named here.
 NUMBERS_SIGNATURE: Final = "numbers"
 DIGITS: Final = "digits"
 """Input, int32 [batch]: how many digits are expected, 0 where that is unknown. It may be left out, or be of one element
@@ -49,7 +49,7 @@ TEXT: Final = "text"
 ALTERNATIVES: Final = "alternatives"
 """string [batch, ALTERNATIVE_COUNT]: different readings, the best first, which is TEXT; empty beyond the last one."""
 ALTERNATIVE_CONFIDENCE: Final = "alternative_confidence"
-"""float32 [batch, ALTERNATIVE_COUNT]: calibrated probability that the whole reading is right; CONFIDENCE is the first."""
+"""float32 [batch, ALTERNATIVE_COUNT]: calibrated probability that the whole reading is right; CONFIDENCE first."""
 COUNT: Final = "count"
 """int32 [batch]: how many digits TEXT has."""
 BOXES: Final = "boxes"

@@ -1,5 +1,7 @@
 """From colours and transparency to one number for each pixel, along the way from the paper's colour to the ink's."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -12,20 +14,27 @@ _SOLID = 0.65  # of their bounding box: visible pixels that fill so much of it a
 _PATTERNED = 12.0  # deviation of grey levels, of 255, from which a patch has something written on it; strokes are plain
 _POWER_STEPS = 4
 
+Reduce = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""From pictures, uint8 or float32 [n, h, w], and extents, int32 [n, 2], to the same, float32."""
 
-def to_level(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor]:
+
+def to_level(pictures: Pictures, reduce: Reduce = halve_large) -> tuple[tf.Tensor, tf.Tensor]:
     """One number for each pixel of n pictures; which end is the ink is not known yet. Large pictures are halved.
+
+    Args:
+        pictures: the decoded pictures.
+        reduce: halves those that are large.
 
     Returns:
         Levels, float32 [n, h, w], 0 to 255, 0 outside, and heights and widths, int32 [n, 2].
     """
     greys = tf.shape(pictures.grey)[0]
     # While they are octets still: as floats they would take four times as long to read.
-    grey, grey_extent = halve_large(pictures.grey, pictures.extent[:greys])
+    grey, grey_extent = reduce(pictures.grey, pictures.extent[:greys])
 
     def with_colour() -> tuple[tf.Tensor, tf.Tensor]:
         extent = pictures.extent[greys:]
-        coloured, extent = halve_large(_project(pictures.colour, extent), extent)
+        coloured, extent = reduce(_project(pictures.colour, extent), extent)
         height, width = tf.unstack(tf.maximum(tf.shape(grey)[1:], tf.shape(coloured)[1:]))
         level = tf.concat([fit(grey, height, width), fit(coloured, height, width)], axis=0)
         return level, tf.concat([grey_extent, extent], axis=0)

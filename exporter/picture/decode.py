@@ -30,6 +30,9 @@ _GREY_PNG, _COLOUR_PNG, _LARGE_PNG, _SHALLOW_PNG, _DEEP_PNG, _JPEG = range(6)
 _AROUND_PIXELS_BYTES = 57  # of a PNG with one chunk of pixels and none but the needed ones
 _CHUNKS_BYTES = 256  # of a PNG; the chunks that come before the pixels are found there, or the PNG counts as colour
 
+Shrink = Callable[[tf.Tensor], tf.Tensor]
+"""What makes a decoded picture, uint8 [h, w, 4], small."""
+
 Decoded = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Places in the request, int64 [m]; pictures, uint8 [m, h, w] or [m, h, w, 4]; heights and widths, int32 [m, 2]."""
 
@@ -128,8 +131,19 @@ def _is_opaque(image_bytes: tf.Tensor) -> tf.Tensor:
     return has_pixels & ~tf.strings.regex_full_match(start, r"\C*tRNS\C*")
 
 
-def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
+def _to_max_side(rgba: tf.Tensor) -> tf.Tensor:
+    return halve_until(rgba, MAX_SIDE)
+
+
+def decode(
+    image_bytes: tf.Tensor, shrink: Shrink = _to_max_side, side: int = MAX_SIDE
+) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
     """Decode a batch of PNGs and JPEGs, string [n].
+
+    Args:
+        image_bytes: the images.
+        shrink: makes pictures small that are longer than MAX_SIDE.
+        side: length of the longer side, in pixels, below which libjpeg is not to reduce a JPEG.
 
     Returns:
         code: error number of each image, int32 [n].
@@ -147,7 +161,7 @@ def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, Pictures]:
         return _map_inline(images, _decode_colour, deep)
 
     def others(images: tf.data.Dataset) -> tf.data.Dataset:
-        return images.map(lambda index, image: _decode_other(index, image, kind[index], is_odd[index]))
+        return images.map(lambda index, image: _decode_other(index, image, kind[index], is_odd[index], shrink, side))
 
     grey = _decode_all(image_bytes, wanted & (kind == _GREY_PNG), greys, flat)
     colour = _join(
@@ -179,7 +193,11 @@ def decode_windows(image_bytes: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tenso
     kind = tf.maximum(kind, _LARGE_PNG)
 
     def parts(images: tf.data.Dataset) -> tf.data.Dataset:
-        return images.map(lambda index, image: _decode_other(index, image, kind[index], is_odd[index], windows[index]))
+        return images.map(
+            lambda index, image: _decode_other(
+                index, image, kind[index], is_odd[index], _to_max_side, MAX_SIDE, windows[index]
+            )
+        )
 
     every = tf.ones_like(kind, tf.bool)
     index, canvas, extent = _decode_all(image_bytes, every, parts, [None, None, 4])
@@ -270,7 +288,13 @@ def _decode_colour(index: tf.Tensor, image: tf.Tensor) -> Decoded:
 
 
 def _decode_other(
-    index: tf.Tensor, image: tf.Tensor, kind: tf.Tensor, is_odd: tf.Tensor, window: tf.Tensor | None = None
+    index: tf.Tensor,
+    image: tf.Tensor,
+    kind: tf.Tensor,
+    is_odd: tf.Tensor,
+    shrink: Shrink,
+    side: int,
+    window: tf.Tensor | None = None,
 ) -> Decoded:
     """Decode an image, or a window of it."""
     window = tf.constant([0.0, 0.0, 1.0, 1.0]) if window is None else window
@@ -279,7 +303,7 @@ def _decode_other(
         octets, orientation = tf.cond(is_odd, lambda: png.read_chunks(image), lambda: (image, UPRIGHT))
         return decode_png(octets), orientation
 
-    detail = tf.cast(MAX_SIDE / tf.reduce_max(window[2:] - window[:2]), tf.int64)
+    detail = tf.cast(side / tf.reduce_max(window[2:] - window[:2]), tf.int64)
     rgba, orientation = tf.switch_case(
         kind - _LARGE_PNG,
         [
@@ -290,7 +314,7 @@ def _decode_other(
         ],
     )
     part = _cut(rgba, window_as_stored(window, orientation))
-    rgba = turn(halve_until(part, MAX_SIDE), orientation)
+    rgba = turn(shrink(part), orientation)
     return index, rgba, tf.shape(rgba)[:2]
 
 

@@ -5,6 +5,8 @@ The mean of two words, byte by byte without carries: `(a & b) + ((a ^ b) >> 1)` 
 Algorithms). One after the other they balance. It is many times faster than a resize, and as good for halving.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 OPAQUE = 255
@@ -22,7 +24,12 @@ def halve_until(rgba: tf.Tensor, side: int) -> tf.Tensor:
 
     Transparent pixels' colours count by their alpha.
     """
-    return tf.cond(tf.reduce_max(tf.shape(rgba)) > side, lambda: _reduce(rgba, side), lambda: rgba)
+    return halve_while(rgba, lambda size: tf.reduce_max(size) > side)
+
+
+def halve_while(rgba: tf.Tensor, is_large: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """The same as long as a condition on height and width, int32 [2], holds."""
+    return tf.cond(is_large(tf.shape(rgba)[:2]), lambda: _reduce(rgba, is_large), lambda: rgba)
 
 
 def halve_large(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -79,11 +86,11 @@ def fit(level: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     return tf.pad(level, [[0, 0], [0, height - tf.shape(level)[1]], [0, width - tf.shape(level)[2]]])
 
 
-def _reduce(rgba: tf.Tensor, side: int) -> tf.Tensor:
+def _reduce(rgba: tf.Tensor, is_large: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
     is_opaque = tf.reduce_all(rgba[..., 3] == OPAQUE)
     weighted = tf.cond(is_opaque, lambda: rgba, lambda: _weigh(rgba))
     small = tf.while_loop(
-        lambda words: tf.reduce_max(tf.shape(words)) > side,
+        lambda words: is_large(tf.shape(words)),
         lambda words: [_halve(words)],
         [tf.bitcast(weighted, tf.uint32)],
         shape_invariants=[tf.TensorShape([None, None])],

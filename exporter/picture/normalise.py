@@ -32,7 +32,7 @@ _FIELD_CENTRE = (
     14.5  # from the field's edge: MNIST's centres of mass lie within half a pixel of it, on its training set
 )
 _FAINT = 0.2  # of white: fainter pixels do not stretch the box of an image in MNIST's form
-_BOX_EDGE = 0.25  # of full ink: fainter pixels do not stretch the box
+BOX_EDGE = 0.25  # of full ink: fainter pixels do not stretch the box
 _LEAST_EVEN, _LEAST_UNEVEN = 6.0, 9.0  # of 255: fainter pictures hold no ink
 _STRONG_EVEN, _STRONG_UNEVEN = 0.45, 0.5  # of the ink's level: what counts for finding the digit
 _NOISE = 3.25  # root mean squares of what cells of bare paper hold, below which nothing is ink
@@ -101,14 +101,14 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
     scale = 1.0 / (high - low)
     window = overview.spread(rows * scale[:, None], columns)
     ink = tf.clip_by_value(stands_out * window - (low * scale)[:, None, None], 0.0, 1.0)
-    centre, side = _centre_of_mass(ink), _longest_side(ink, _BOX_EDGE)
+    centre, side = centre_of_mass(ink), longest_side(ink, BOX_EDGE)
     is_small = has_ink & (side <= _FEW_PIXELS) & tf.reduce_all(extent == whole, axis=1)
     corners = tf.concat([centre - side[:, None] / 2, centre + side[:, None] / 2], axis=1)
     return {
         "level": level,
         "extent": extent,
         "ink": ink,
-        "field": tf.where(has_ink[:, None, None], _place(ink, centre, side), 0.0),
+        "field": tf.where(has_ink[:, None, None], place(ink, centre, side), 0.0),
         "has_ink": has_ink,
         "small": tf.where(is_small[:, None], corners / tf.tile(tf.cast(extent, tf.float32), [1, 2]), 0.0),
     }
@@ -137,8 +137,8 @@ def _mnist_form(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
         corner = light[:, 0, 0]
         paper = tf.round(corner)
         field = tf.abs(light - paper[:, None, None])
-        side = _longest_side(field, _FAINT)
-        is_centred = tf.reduce_all(tf.abs(_centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
+        side = longest_side(field, _FAINT)
+        is_centred = tf.reduce_all(tf.abs(centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
         as_it_is = (
             is_field
             & (tf.abs(corner - paper) < 0.5 / OPAQUE)
@@ -196,7 +196,7 @@ def _range(level: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return low, tf.maximum(_FULL * level, low + 1e-3)
 
 
-def _place(ink: tf.Tensor, centre: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+def place(ink: tf.Tensor, centre: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
     """The field, float32 [n, 28, 28], whose box of 20 holds the ink, float32 [n, h, w], centred by mass.
 
     Args:
@@ -212,7 +212,7 @@ def _place(ink: tf.Tensor, centre: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(field / tf.maximum(_ink_level(field), 1e-6)[:, None, None], 0.0, 1.0)
 
 
-def _centre_of_mass(ink: tf.Tensor) -> tf.Tensor:
+def centre_of_mass(ink: tf.Tensor) -> tf.Tensor:
     """Row and column, float32 [n, 2], from the upper left edge, in pixels."""
     rows, columns = tf.reduce_sum(ink, axis=2), tf.reduce_sum(ink, axis=1)
     mass = tf.maximum(tf.reduce_sum(rows, axis=1), 1e-6)
@@ -222,7 +222,7 @@ def _centre_of_mass(ink: tf.Tensor) -> tf.Tensor:
     return tf.stack([down, across], axis=1) / mass[:, None]
 
 
-def _longest_side(ink: tf.Tensor, limit: float) -> tf.Tensor:
+def longest_side(ink: tf.Tensor, limit: float) -> tf.Tensor:
     """The longer side, float32 [n], in pixels, of the box around what exceeds a limit in float32 [n, h, w]."""
     return tf.maximum(*(_length(tf.reduce_max(ink, axis=axis) > limit) for axis in (2, 1)))
 
