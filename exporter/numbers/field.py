@@ -2,8 +2,8 @@
 
 The paper is the grey closing of the picture: what is darker than it and slim is ink (Serra, Image Analysis and
 Mathematical Morphology, 1982). How much darker, relative to the paper, is split in two by Otsu's threshold (Otsu, A
-Threshold Selection Method from Gray-Level Histograms, 1979). This is done twice: at a coarse height, to find the rows in
-which the line stands, then on these rows, brought to one height.
+Threshold Selection Method from Gray-Level Histograms, 1979). This is done twice: at a coarse height, to find the rows
+in which the line stands, then on these rows, brought to one height.
 """
 
 from dataclasses import dataclass
@@ -147,7 +147,6 @@ def _inside(canvas: tf.Tensor, size: tf.Tensor, origin: tf.Tensor, step: tf.Tens
 
 def _is_bright(level: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Whether the ink is brighter than its paper, bool [n]: the side to which slim things stand out further."""
-
     mean = tf.math.divide_no_nan(_sum_around(level * inside), _sum_around(inside))
     deviation = (level - mean) * inside
     bright, dark = (tf.reduce_sum(tf.nn.relu(side) ** 3, axis=[1, 2]) for side in (deviation, -deviation))

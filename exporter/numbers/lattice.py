@@ -80,9 +80,11 @@ def read(digit: tf.Tensor, skip: tf.Tensor, last: tf.Tensor, wanted: tf.Tensor) 
         score, best, key, length, path, *found = rest
         new = _extend(seam, (score, best, key, length, path), digits_in[seam], skips_in[seam], future[seam])
         ends = last == seam
+        # Of those that end here only as many digits as are wanted count.
+        whole_texts = new[0] + tf.gather(future[seam], new[3], batch_dims=1)
         found = [
             tf.where(tf.reshape(ends, [-1, *([1] * (len(old.shape) - 1))]), now, old)
-            for now, old in zip((new[0], new[3], new[4]), found, strict=True)
+            for now, old in zip((whole_texts, new[3], new[4]), found, strict=True)
         ]
         moved = [tf.concat([now[:, None], old[:, :-1]], axis=1) for now, old in zip(new, rest[:5], strict=True)]
         return (seam + 1, *moved, *found)

@@ -21,8 +21,8 @@ def edges() -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
     """Random scores of lines with three to five pieces; some edges are missing."""
     rng = np.random.default_rng(3)
     last = np.array([5, 3, 4, 5, 4], np.int32)
-    digit = rng.normal(0, 3, [_LINES, _PIECES, MOST_PIECES, CLASSES]).astype(np.float32)
-    skip = rng.normal(-1, 3, [_LINES, _PIECES, MOST_PIECES]).astype(np.float32)
+    digit = rng.normal(0, 5, [_LINES, _PIECES, MOST_PIECES, CLASSES]).astype(np.float32)
+    skip = rng.normal(-1, 5, [_LINES, _PIECES, MOST_PIECES]).astype(np.float32)
     missing = rng.random(skip.shape) < 0.3
     missing[:, :, 0] = False
     first = np.arange(_PIECES)[:, None]
