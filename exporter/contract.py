@@ -16,6 +16,8 @@ RUN_WARMUP: Final = "warmup"
 RUN_METRICS: Final = "metrics.json"
 RUN_TEMPERATURE: Final = "temperature"
 """Its number that calibrates confidence; 1 where it is missing."""
+RUN_READER: Final = "reader.npz"
+"""What `digits-train numbers` has fitted: the weights of the reader of numbers."""
 
 # The signature for encoded images.
 SIGNATURE: Final = "serving_default"

@@ -4,37 +4,46 @@ TensorFlow Serving polls the model folder every second and loads any numeric fol
 before its name is a number.
 """
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import PROBABILITIES, RUN_METRICS, RUN_TEMPERATURE, RUN_WARMUP
-from exporter.network.served import FLOAT32, TOLERANCE, Network, calibrated, load, served
+from exporter.contract import BOXES, CONFIDENCE, PROBABILITIES, RUN_WARMUP, SIGNATURE, TEXT
+from exporter.network.served import FLOAT32, TOLERANCE, Network, calibrated, served
+from exporter.network.source import is_published, load_source
+from exporter.numbers.reader import numbers_signature
+from exporter.numbers.stored import Reader
+from exporter.numbers.verify import NumbersReference
 from exporter.signatures import image_signature, pixels_signature, write_saved_model
 from exporter.verify import DifferenceError, Reference, compare
-from exporter.warmup import write_warmup
+from exporter.warmup import read_warmup, write_warmup
 
 _STAGING_PREFIX = ".staging-"
 _REFUSED = "not published, the SavedModel does not answer as the Keras model"
 
 
-def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FLOAT32) -> Path:
+def publish(
+    run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FLOAT32, reader: Path | None = None
+) -> Path:
     """Publish a run folder as the next version below `to`.
 
     Args:
-        run: holds `model.keras`, `metrics.json` with the temperature, and `warmup/*.png`, 28x28 grey.
+        run: holds `model.keras`, `metrics.json` with the temperature, and `warmup/*.png`, 28x28 grey; or a published
+            version, whose network and images are taken.
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
         dtype: what products are served in, float32, or bfloat16 where the processor has AMX.
+        reader: of numbers, a run folder of `digits-train numbers` or the file in it; without it there is no signature
+            for them.
 
     Returns:
         The version's folder.
@@ -43,8 +52,9 @@ def publish(run: Path, to: Path, on_step: Callable[[str], None], dtype: str = FL
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
+    stored = None if reader is None else Reader.load(reader)
     network, images, reference = prepare(run, dtype)
-    return publish_network(network, images, reference, to, on_step)
+    return publish_network(network, images, reference, to, on_step, stored)
 
 
 def prepare(run: Path, dtype: str = FLOAT32) -> tuple[Network, list[bytes], Reference]:
@@ -52,7 +62,7 @@ def prepare(run: Path, dtype: str = FLOAT32) -> tuple[Network, list[bytes], Refe
 
     Raises UserError as `publish`.
     """
-    model, temperature = load(run), _load_temperature(run)
+    model, temperature = load_source(run)
     images = _load_images(run)
     reference = reference_of(calibrated(model, temperature), images, TOLERANCE[dtype])
     network = served(model, temperature, dtype)
@@ -63,7 +73,12 @@ def prepare(run: Path, dtype: str = FLOAT32) -> tuple[Network, list[bytes], Refe
 
 
 def publish_network(
-    network: Network, images: list[bytes], reference: Reference, to: Path, on_step: Callable[[str], None]
+    network: Network,
+    images: list[bytes],
+    reference: Reference,
+    to: Path,
+    on_step: Callable[[str], None],
+    reader: Reader | None = None,
 ) -> Path:
     """Publish a network as the next version below `to`, if it answers as the reference says. As `publish`."""
     try:
@@ -74,9 +89,11 @@ def publish_network(
     try:
         candidate = staging / "version"
         on_step("writing the SavedModel")
-        write_saved_model(network, candidate)
-        write_warmup(candidate, images)
+        write_saved_model(network, candidate, None if reader is None else reader.weights)
+        write_warmup(candidate, images, [] if reader is None else reader.samples)
         on_step("verifying it in a fresh process")
+        if reader is not None:
+            reference = replace(reference, numbers=numbers_reference_of(network, reader))
         _verify_in_fresh_process(candidate, reference, staging / "reference.npz")
         _sync(candidate)
         return _rename_to_next_version(candidate, to)
@@ -96,21 +113,22 @@ def reference_of(network: Network, images: list[bytes], tolerance: float = TOLER
     )
 
 
-def _load_temperature(run: Path) -> float:
-    """What calibrates the network's confidence; 1 for a run folder from before there was any."""
-    path = run / RUN_METRICS
-    if not path.is_file():
-        return 1.0
-    try:
-        temperature = float(json.loads(path.read_text(encoding="utf-8")).get(RUN_TEMPERATURE, 1.0))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read: {error}; train it again with digits-train") from None
-    if not 0 < temperature < float("inf"):
-        raise UserError(f"{path}: {RUN_TEMPERATURE} is {temperature}, not a positive number; train it again")
-    return temperature
+def numbers_reference_of(network: Network, reader: Reader) -> NumbersReference:
+    """What a network and a reader say of the reader's samples, run without a SavedModel."""
+    found = numbers_signature(network, reader.weights)(tf.constant(reader.samples), tf.zeros([1], tf.int32))
+    return NumbersReference(
+        images=np.array(reader.samples, object),
+        texts=found[TEXT].numpy().astype(str),
+        confidence=found[CONFIDENCE].numpy(),
+        boxes=found[BOXES].numpy(),
+    )
 
 
 def _load_images(run: Path) -> list[bytes]:
+    if is_published(run):
+        # What a version was warmed up with, the most at once.
+        batches = [value for signature, _, value in read_warmup(run) if signature == SIGNATURE]
+        return max((list(batch) for batch in batches), key=len)
     images = [path.read_bytes() for path in sorted((run / RUN_WARMUP).glob("*.png"))]
     if not images:
         raise UserError(f"{run / RUN_WARMUP} holds no PNG to warm up with; make a run folder with digits-train")

@@ -1,4 +1,4 @@
-"""The two signatures of the contract, and their writing as a SavedModel."""
+"""The signatures of the contract, and their writing as a SavedModel."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +11,11 @@ from exporter.contract import (
     CLASSES,
     CONFIDENCE,
     DIGIT,
+    DIGITS,
     ERROR,
     IMAGE_BYTES,
     NO_DIGIT,
+    NUMBERS_SIGNATURE,
     PIXELS,
     PIXELS_SIGNATURE,
     PROBABILITIES,
@@ -21,6 +23,8 @@ from exporter.contract import (
     SIGNATURE,
 )
 from exporter.network.served import Network
+from exporter.numbers.reader import numbers_signature
+from exporter.numbers.scorer import Weights
 from exporter.picture.closer import read
 from exporter.picture.decode import error_code, error_text
 
@@ -63,8 +67,8 @@ def _outputs(probabilities: tf.Tensor, code: tf.Tensor) -> Outputs:
     }
 
 
-def write_saved_model(network: Network, folder: Path) -> None:
-    """Write a network with both signatures.
+def write_saved_model(network: Network, folder: Path, reader: Weights | None = None) -> None:
+    """Write a network with its signatures: `numbers` only with a reader.
 
     Each is traced once, which takes seconds: only what is traced hangs on the model, not the functions, which saving
     would trace again (as Keras' ExportArchive does). Nor do the network's layers, among which TensorFlow Serving does
@@ -74,6 +78,8 @@ def write_saved_model(network: Network, folder: Path) -> None:
         SIGNATURE: _traced(image_signature(network), tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)),
         PIXELS_SIGNATURE: _traced(pixels_signature(network), tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=PIXELS)),
     }
+    if reader is not None:
+        signatures[NUMBERS_SIGNATURE] = _numbers(network, reader)
     model = tf.Module()
     model.weights = signatures[PIXELS_SIGNATURE].variables
     model.table = network.table
@@ -83,3 +89,17 @@ def write_saved_model(network: Network, folder: Path) -> None:
 def _traced(function: Callable[[tf.Tensor], Outputs], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types
     # AutoGraph would rewrite every function that is called, to find that none branches on a tensor.
     return tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
+
+
+def _numbers(network: Network, reader: Weights) -> Any:  # noqa: ANN401 - the same
+    """The signature `numbers`, whose second input may be left out."""
+    read = numbers_signature(network, reader)
+    specs = [tf.TensorSpec([None], tf.string, name=IMAGE_BYTES), tf.TensorSpec([None], tf.int32, name=DIGITS)]
+
+    unknown = tf.zeros([1], tf.int32)
+
+    def numbers(image_bytes: tf.Tensor, digits: tf.Tensor = unknown) -> Outputs:
+        return read(image_bytes, digits)
+
+    # Not yet traced: saving looks for the default at such functions alone.
+    return tf.function(numbers, input_signature=specs, autograph=False)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,26 @@ from exporter.contract import (
     CONFIDENCE,
     CORRUPT,
     DIGIT,
+    DIGITS,
     ERROR,
     IMAGE_BYTES,
     NO_DIGIT,
     NOT_AN_IMAGE,
+    NUMBERS_SIGNATURE,
     OUTPUTS,
     PIXELS,
     PIXELS_SIGNATURE,
     PROBABILITIES,
     SIGNATURE,
 )
+from exporter.numbers.verify import NumbersDifferenceError, NumbersReference, verify_numbers
 
 Array = npt.NDArray[Any]
-Predict = Callable[[str, str, Array], dict[str, Array]]
-"""Signature, input name and input to outputs by name."""
+Predict = Callable[[str, dict[str, Array]], dict[str, Array]]
+"""Signature and inputs by name to outputs by name."""
+
+
+_NUMBERS = "numbers_"  # begins the names of what is kept about numbers
 
 
 class DifferenceError(Exception):
@@ -51,6 +57,7 @@ class Reference:
         pixels: the images in MNIST's form, uint8 [n, 28, 28].
         pixel_probabilities: its answers to those, float32 [n, 10].
         tolerance: how far the SavedModel's probabilities may be from these.
+        numbers: what it says of fields of several digits, where there is a reader of them.
     """
 
     images: Array
@@ -58,11 +65,14 @@ class Reference:
     pixels: Array
     pixel_probabilities: Array
     tolerance: float
+    numbers: NumbersReference | None = None
 
     def save(self, path: Path) -> None:
         """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
-        arrays = asdict(self)
-        images = arrays.pop("images")
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        images, numbers = arrays.pop("images"), arrays.pop("numbers")
+        if numbers is not None:
+            arrays |= {_NUMBERS + name: array for name, array in numbers.arrays().items()}
         lengths = np.array([len(image) for image in images])
         np.savez(path, octets=np.frombuffer(b"".join(images), np.uint8), lengths=lengths, **arrays)
 
@@ -73,7 +83,13 @@ class Reference:
             arrays = dict(file)
         pieces = np.split(arrays.pop("octets"), np.cumsum(arrays.pop("lengths"))[:-1])
         tolerance = float(arrays.pop("tolerance"))
-        return cls(images=np.array([piece.tobytes() for piece in pieces], object), tolerance=tolerance, **arrays)
+        numbers = {name.removeprefix(_NUMBERS): arrays.pop(name) for name in list(arrays) if name.startswith(_NUMBERS)}
+        return cls(
+            images=np.array([piece.tobytes() for piece in pieces], object),
+            tolerance=tolerance,
+            numbers=NumbersReference.of(numbers) if numbers else None,
+            **arrays,
+        )
 
 
 def verify(folder: Path, reference: Reference) -> None:
@@ -97,8 +113,10 @@ def verify(folder: Path, reference: Reference) -> None:
                 _compare(predict, SIGNATURE, IMAGE_BYTES, images, reference.image_probabilities, tolerance)
                 _compare(predict, PIXELS_SIGNATURE, PIXELS, pixels, reference.pixel_probabilities, tolerance)
                 _isolates_faults(predict, reference)
+                if reference.numbers is not None:
+                    verify_numbers(predict, reference.numbers)
                 _replay_warmup(requests, predict)
-        except DifferenceError as difference:
+        except (DifferenceError, NumbersDifferenceError) as difference:
             raise DifferenceError(f"run {way}, {difference}") from None
         except tf.errors.OpError as error:
             raise DifferenceError(f"run {way}, it fails: {error.message.splitlines()[0]}") from None
@@ -111,11 +129,11 @@ def verify(folder: Path, reference: Reference) -> None:
 
 def _compare(predict: Predict, signature: str, name: str, inputs: Array, expected: Array, tolerance: float) -> None:
     """All inputs in one batch, then the first few one by one, then none."""
-    compare(predict(signature, name, inputs), expected, tolerance, f"signature {signature}, batch of {len(inputs)}")
+    compare(predict(signature, {name: inputs}), expected, tolerance, f"signature {signature}, batch of {len(inputs)}")
     for index in range(min(3, len(inputs))):
-        outputs = predict(signature, name, inputs[index : index + 1])
+        outputs = predict(signature, {name: inputs[index : index + 1]})
         compare(outputs, expected[index : index + 1], tolerance, f"signature {signature}, image {index} alone")
-    compare(predict(signature, name, inputs[:0]), expected[:0], tolerance, f"signature {signature}, batch of 0")
+    compare(predict(signature, {name: inputs[:0]}), expected[:0], tolerance, f"signature {signature}, batch of 0")
 
 
 def compare(outputs: dict[str, Array], expected: Array, tolerance: float, where: str) -> None:
@@ -155,7 +173,7 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
     broken = [good[: len(good) // 2], b"not an image", b""]
     texts = [CORRUPT, NOT_AN_IMAGE, NOT_AN_IMAGE]
     for beside, expected in ((broken, texts), ([*broken, good], [*texts, ""])):
-        outputs = predict(SIGNATURE, IMAGE_BYTES, np.array(beside, object))
+        outputs = predict(SIGNATURE, {IMAGE_BYTES: np.array(beside, object)})
         errors = [text.decode() for text in outputs[ERROR]]
         if errors != expected:
             raise DifferenceError(f"signature {SIGNATURE}, broken images: {ERROR} is {errors}, not {expected}")
@@ -174,7 +192,7 @@ def _replay_warmup(requests: list[tuple[str, str, Array]], predict: Predict) -> 
 
     try:
         for signature, name, value in requests:
-            predict(signature, name, value)
+            predict(signature, {name: value})
     except (tf.errors.OpError, KeyError, TypeError) as error:
         raise DifferenceError(f"a warm-up request fails: {error}") from None
 
@@ -185,9 +203,11 @@ def _as_python_does(folder: Path) -> Iterator[Predict]:
 
     signatures = tf.saved_model.load(str(folder)).signatures
 
-    def predict(signature: str, name: str, value: Array) -> dict[str, Array]:
-        dtype = tf.string if value.dtype == object else value.dtype
-        outputs = signatures[signature](**{name: tf.constant(value, dtype)})
+    def predict(signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
+        missing = {DIGITS: np.zeros(1, np.int32)} if signature == NUMBERS_SIGNATURE else {}
+        dtypes = {name: tf.string if value.dtype == object else value.dtype for name, value in inputs.items()}
+        given = missing | {name: tf.constant(value, dtypes[name]) for name, value in inputs.items()}
+        outputs = signatures[signature](**given)
         return {output: tensor.numpy() for output, tensor in outputs.items()}
 
     yield predict
@@ -200,10 +220,13 @@ def _as_the_server_does(folder: Path) -> Iterator[Predict]:
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         definition = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(folder)).signature_def
 
-        def predict(signature: str, name: str, value: Array) -> dict[str, Array]:
+        def predict(signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
             tensors = definition[signature]
             fetches = {output: tensor.name for output, tensor in tensors.outputs.items()}
-            answer: dict[str, Array] = session.run(fetches, {tensors.inputs[name].name: value})
+            # Inputs that are left out are fed with the signature's own values.
+            given = {name: tf.make_ndarray(value) for name, value in tensors.defaults.items()} | inputs
+            feeds = {tensors.inputs[name].name: value for name, value in given.items()}
+            answer: dict[str, Array] = session.run(fetches, feeds)
             return answer
 
         yield predict

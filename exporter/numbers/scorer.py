@@ -3,15 +3,11 @@
 A small network with one hidden layer, fitted by `digits-train numbers`; its numbers are kept in a file of some kB.
 """
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from exporter.command import UserError
 from exporter.contract import CLASSES
 from exporter.numbers.segments import FEATURES, STRAIGHTENED, Segments
 
@@ -20,8 +16,6 @@ INPUTS = CLASSES + 1 + len(STRAIGHTENED) + 1 + FEATURES + 2
 
 _LEAST = 3e-4  # likelihood of a digit: less is no less likely
 _MOST = 4.0  # of a measure: more is no more unusual
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -43,22 +37,6 @@ class Weights:
     output_bias: Any
     trust: Any
     calibration: Any
-
-    def save(self, path: Path) -> None:
-        """Write them as .npz, float32."""
-        np.savez(path, **{field.name: np.asarray(getattr(self, field.name), np.float32) for field in fields(self)})
-
-    @classmethod
-    def load(cls, path: Path) -> "Weights":
-        """Read what `save` wrote; UserError where that cannot be read."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                weights = cls(**{field.name: file[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is no reader of numbers: {error}; make one with digits-train numbers") from None
-        if weights.hidden.shape[0] != INPUTS:
-            raise UserError(f"{path} is a reader of another version of digits; make one with digits-train numbers")
-        return weights
 
 
 def inputs_of(segments: Segments, probabilities: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

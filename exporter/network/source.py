@@ -1,5 +1,7 @@
-"""The network of a published version, for what is made of it when its run folder is gone."""
+"""Where a network comes from: a run folder, or a published version where that is gone."""
 
+import itertools
+import json
 from pathlib import Path
 
 import keras
@@ -7,7 +9,16 @@ import numpy as np
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import CLASSES, PIXELS, PIXELS_SIGNATURE, PROBABILITIES, SIDE
+from exporter.contract import (
+    CLASSES,
+    PIXELS,
+    PIXELS_SIGNATURE,
+    PROBABILITIES,
+    RUN_METRICS,
+    RUN_TEMPERATURE,
+    SIDE,
+)
+from exporter.network.served import load
 
 _PROBES = 64  # random pictures by which the temperature is found
 
@@ -15,6 +26,13 @@ _PROBES = 64  # random pictures by which the temperature is found
 def is_published(folder: Path) -> bool:
     """Whether a folder is a version that digits-export has published, rather than a run."""
     return (folder / "saved_model.pb").is_file()
+
+
+def load_source(folder: Path) -> tuple[keras.Model, float]:
+    """The network and the temperature of a run folder or of a published version; UserError where there is none."""
+    if is_published(folder):
+        return load_published(folder)
+    return load(folder), _load_temperature(folder)
 
 
 def load_published(folder: Path) -> tuple[keras.Model, float]:
@@ -32,7 +50,7 @@ def load_published(folder: Path) -> tuple[keras.Model, float]:
     kernels, biases = weights[::2], weights[1::2]
     widths = [SIDE * SIDE, *(len(bias) for bias in biases)]
     is_dense = bool(weights) and len(weights) % 2 == 0 and widths[-1] == CLASSES
-    if not is_dense or [kernel.shape for kernel in kernels] != list(zip(widths, widths[1:], strict=False)):
+    if not is_dense or [kernel.shape for kernel in kernels] != list(itertools.pairwise(widths)):
         raise UserError(f"{folder} holds no chain of dense layers, which alone can be taken out; name its run folder")
     layers = [keras.layers.Dense(width, activation="relu") for width in widths[1:-1]]
     last = keras.layers.Dense(CLASSES, activation="softmax")
@@ -41,8 +59,22 @@ def load_published(folder: Path) -> tuple[keras.Model, float]:
     return model, _temperature(model, answer)
 
 
+def _load_temperature(run: Path) -> float:
+    """What calibrates the network's confidence; 1 for a run folder from before there was any."""
+    path = run / RUN_METRICS
+    if not path.is_file():
+        return 1.0
+    try:
+        temperature = float(json.loads(path.read_text(encoding="utf-8")).get(RUN_TEMPERATURE, 1.0))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {error}; train it again with digits-train") from None
+    if not 0 < temperature < float("inf"):
+        raise UserError(f"{path}: {RUN_TEMPERATURE} is {temperature}, not a positive number; train it again")
+    return temperature
+
+
 def _temperature(model: keras.Model, answer: tf.types.experimental.GenericFunction) -> float:
-    """What calibrates a version's answers, by its answers: it is the slope of the network's logarithms against theirs."""
+    """What calibrates a version, by its answers: the slope of the network's logarithms against theirs."""
     pixels = np.random.default_rng(0).integers(0, 256, [_PROBES, SIDE, SIDE], np.uint8)
     served = answer(**{PIXELS: tf.constant(pixels)})[PROBABILITIES].numpy().astype(np.float64)
     plain = model(pixels.astype(np.float32) / 255, training=False).numpy().astype(np.float64)

@@ -1,0 +1,48 @@
+"""A reader in a file: what was fitted, and fields to verify and warm up a published version with."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from exporter.command import UserError
+from exporter.contract import RUN_READER
+from exporter.numbers.scorer import INPUTS, Weights
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What `digits-train numbers` leaves for `digits-export`.
+
+    Attributes:
+        weights: what was fitted, float32 arrays.
+        samples: encoded pictures of fields.
+    """
+
+    weights: Weights
+    samples: list[bytes]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
+        arrays = {field.name: np.asarray(getattr(self.weights, field.name), np.float32) for field in fields(Weights)}
+        lengths = np.array([len(sample) for sample in self.samples])
+        np.savez(path, octets=np.frombuffer(b"".join(self.samples), np.uint8), lengths=lengths, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Reader":
+        """Read what `save` wrote: the file itself, or the run folder that it is in.
+
+        Raises:
+            UserError: it is not there, damaged, or of another version.
+        """
+        path = path / RUN_READER if path.is_dir() else path
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            pieces = np.split(arrays["octets"], np.cumsum(arrays["lengths"])[:-1])
+            weights = Weights(**{field.name: arrays[field.name] for field in fields(Weights)})
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise UserError(f"{path} is no reader of numbers ({error}); make one with digits-train numbers") from None
+        if weights.hidden.shape[0] != INPUTS:
+            raise UserError(f"{path} is a reader of another version of digits; make one with digits-train numbers")
+        return cls(weights, [piece.tobytes() for piece in pieces])
