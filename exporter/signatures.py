@@ -27,6 +27,7 @@ from exporter.numbers.reader import numbers_signature
 from exporter.numbers.scorer import Weights
 from exporter.picture.closer import read
 from exporter.picture.decode import error_code, error_text
+from exporter.slim import slim
 
 Outputs = dict[str, tf.Tensor]
 
@@ -84,6 +85,7 @@ def write_saved_model(network: Network, folder: Path, reader: Weights | None = N
     model.weights = signatures[PIXELS_SIGNATURE].variables
     model.table = network.table
     tf.saved_model.save(model, str(folder), signatures=signatures)
+    slim(folder)
 
 
 def _traced(function: Callable[[tf.Tensor], Outputs], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types
