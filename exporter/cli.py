@@ -18,7 +18,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def export(
     *,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="RUN | FILES...", help="Run folder of digits-train, or pictures for --show.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN | FILES...",
+            help="Run folder of digits-train, or a published version to publish anew; or pictures for --show.",
+        ),
     ],
     to: Annotated[Path | None, typer.Option("--to", help="Model folder. RUN becomes its next version.")] = None,
     dtype: Annotated[
@@ -29,6 +33,15 @@ def export(
             "other processors such a version uses float32.",
         ),
     ] = "float32",
+    numbers: Annotated[
+        Path | None,
+        typer.Option(
+            "--numbers",
+            help="Run folder of digits-train numbers, or its reader.npz: the version also reads fields of several "
+            "digits.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Draw how the normaliser sees FILES, and the answers, to --out.")
     ] = False,
@@ -56,10 +69,10 @@ def export(
             raise UserError("name the model folder with --to, or draw pictures with --show FILES... --out sheet.png")
         if len(paths) != 1:
             raise UserError(f"one run folder is published at a time, not {len(paths)}")
-        _publish(paths[0], to, dtype)
+        _publish(paths[0], to, dtype, numbers)
 
 
-def _publish(run_folder: Path, to: Path, dtype: str) -> None:
+def _publish(run_folder: Path, to: Path, dtype: str, numbers: Path | None) -> None:
     require_extra("train", "tensorflow", "keras", "tensorflow_serving")
     from rich.console import Console
 
@@ -67,7 +80,7 @@ def _publish(run_folder: Path, to: Path, dtype: str) -> None:
         quiet_tensorflow()
         from exporter.publish import publish
 
-        folder = publish(run_folder, to, on_step=status.update, dtype=dtype)
+        folder = publish(run_folder, to, on_step=status.update, dtype=dtype, reader=numbers)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     typer.echo(
         f"published {folder}: version {folder.name}, {size / 1e6:.1f} MB, verified as Python and the server run it"

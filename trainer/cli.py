@@ -15,6 +15,9 @@ from exporter.command import UserError, VersionOption, quiet_tensorflow, require
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
+READER = "numbers"
+"""Not the name of a network, but of the reader of fields."""
+
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -97,6 +100,14 @@ def train(
             show_default="TEACHER-seed0, TEACHER-seed1 and so on, as many as the recipe has, beside --out",
         ),
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="For numbers: the run folder, or the published version, whose network judges what may be a digit.",
+            show_default=False,
+        ),
+    ] = None,
     h5: Annotated[bool, typer.Option("--h5", help="Also save the network as mnist_model.h5.")] = False,
     list_recipes: Annotated[  # noqa: ARG001 - its callback does it all
         bool,
@@ -109,7 +120,12 @@ def train(
     If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
     if name is None:
-        raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them")
+        raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or numbers, for a reader")
+    if name == READER:
+        _train_reader(source, data=data, out=out or Path("runs") / usual_name(READER, seed), seed=seed)
+        return
+    if source is not None:
+        raise UserError(f"{name} is trained from nothing; leave --from away")
     recipe = find(name)
     out = out or Path("runs") / usual_name(recipe.name, seed)
     if recipe.distillation is not None:
@@ -138,6 +154,32 @@ def train(
     shutil.rmtree(checkpoints, ignore_errors=True)
     typer.echo(f"{out}")
     typer.echo(f"test accuracy {summary.accuracy:.2%}, loss {summary.loss:.4f}, {summary.seconds:.1f} s")
+
+
+def _train_reader(source: Path | None, *, data: Path | None, out: Path, seed: int) -> None:
+    if source is None:
+        raise UserError("numbers needs a network that judges single digits; name its run folder with --from")
+    require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
+    console = Console(stderr=True)
+    kept = checkpoints_of(out)
+    try:
+        with new_run_folder(out) as folder:
+            with console.status("Starting TensorFlow"):
+                quiet_tensorflow()
+                from trainer.numbers import training
+            summary = training.train_reader(
+                source, data=data, folder=folder, kept=kept, seed=seed, console=console, amounts=training.Amounts()
+            )
+    except KeyboardInterrupt:
+        typer.echo("digits-train: interrupted, the same command goes on with the strings that are read", err=True)
+        sys.stderr.flush()
+        os._exit(130)
+    shutil.rmtree(kept, ignore_errors=True)
+    typer.echo(f"{out}")
+    typer.echo(
+        f"strings of test digits read exactly {summary.exact:.2%}, digit error {summary.digit_error:.2%}, "
+        f"{summary.seconds:.1f} s"
+    )
 
 
 def _what_is_kept(checkpoints: Path) -> str:

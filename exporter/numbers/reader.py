@@ -32,7 +32,7 @@ Answer = Callable[[tf.Tensor], tf.Tensor]
 """From float32 [n, 28, 28], 0 to 1, to probabilities, float32 [n, 10]."""
 
 _TOGETHER = 32  # pictures that are read at once: a request's memory does not grow with it
-_MOST_SURE, _LEAST_SURE = 0.9999, 1e-6  # probabilities that calibration can tell apart
+MOST_SURE, LEAST_SURE = 0.9999, 1e-6  # probabilities that calibration can tell apart
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def _outputs(
     code: tf.Tensor, score: tf.Tensor, count: tf.Tensor, digits: tf.Tensor, boxes: tf.Tensor, weights: Weights
 ) -> dict[str, tf.Tensor]:
     is_there = score > IMPOSSIBLE / 2
-    likely = tf.clip_by_value(tf.exp(score), _LEAST_SURE, _MOST_SURE)
+    likely = tf.clip_by_value(tf.exp(score), LEAST_SURE, MOST_SURE)
     odds = tf.math.log(likely) - tf.math.log1p(-likely)
     confidence = tf.where(is_there, tf.sigmoid(weights.calibration[0] * odds + weights.calibration[1]), 0.0)
     symbols = tf.gather(tf.constant([*"0123456789", ""]), tf.where(tf.sequence_mask(count, MAX_DIGITS), digits, 10))

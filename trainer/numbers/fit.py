@@ -5,7 +5,7 @@ all paths (`exporter.numbers.lattice`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from exporter.contract import CLASSES
 from exporter.numbers.lattice import log_partition, log_spelling, read
-from exporter.numbers.reader import on_edges
+from exporter.numbers.reader import LEAST_SURE, MOST_SURE, on_edges
 from exporter.numbers.scorer import INPUTS, Weights, score
 from exporter.numbers.segments import MOST_PIECES
 from trainer.numbers.material import Batch, Batches, Material
@@ -115,17 +115,29 @@ def answers(weights: Weights, material: Material, *, count_given: bool = False) 
     return Answers(texts, np.concatenate(scores), right)
 
 
-def calibrate(found: Answers) -> npt.NDArray[np.float32]:
-    """Slope and offset of log odds that make probabilities true on held-out strings (Platt 1999), float32 [2]."""
-    likely = np.clip(np.exp(found.log_probability.astype(np.float64)), 1e-6, 0.9999)
-    odds = np.stack([np.log(likely / (1 - likely)), np.ones(len(likely))], axis=1)
+def calibrated(weights: Weights, found: Answers) -> Weights:
+    """Weights whose confidence is true on held-out strings: a line on their log odds (Platt 1999)."""
+    odds = np.stack([_log_odds(found), np.ones(len(found.texts))], axis=1)
     line = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
         said = 1 / (1 + np.exp(-odds @ line))
         slope = odds.T @ (said - found.right) + 1e-3 * (line - [1, 0])
         curvature = (odds * (said * (1 - said))[:, None]).T @ odds + 1e-3 * np.eye(2)
         line = line - np.linalg.solve(curvature, slope)
-    return line.astype(np.float32)
+    return replace(weights, calibration=line.astype(np.float32))
+
+
+def confidence_of(weights: Weights, found: Answers) -> npt.NDArray[np.float64]:
+    """Calibrated probability that each text is right, float64 [n]."""
+    slope, offset = weights.calibration
+    said: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(slope * _log_odds(found) + offset)))
+    return said
+
+
+def _log_odds(found: Answers) -> npt.NDArray[np.float64]:
+    likely = np.clip(np.exp(found.log_probability.astype(np.float64)), LEAST_SURE, MOST_SURE)
+    odds: npt.NDArray[np.float64] = np.log(likely / (1 - likely))
+    return odds
 
 
 def _tensors(batch: Batch) -> tuple[tf.Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Pictures of what a reader does: strings with their seams and answers, and how many answers are right above a confidence."""
+"""Pictures of what a reader does: strings with boxes and answers, and how many of the surest answers are right."""
 
 from collections.abc import Sequence
 from pathlib import Path

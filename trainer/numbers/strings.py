@@ -58,9 +58,9 @@ class String:
     text: str
 
 
-def strings(digits: Digits, count: int, seed: int, *, style: Augmentation = STYLE) -> Iterator[String]:
-    """Make strings; a string depends on the seed and its place alone."""
-    for place in range(count):
+def strings(digits: Digits, count: int, seed: int, *, start: int = 0, style: Augmentation = STYLE) -> Iterator[String]:
+    """Make strings from a place on; a string depends on the seed and its place alone."""
+    for place in range(start, count):
         yield make(digits, np.random.default_rng([seed, place]), style=style)
 
 
@@ -181,7 +181,7 @@ def _cropped(canvas: Image.Image, height: int, rng: np.random.Generator) -> Floa
     left, top, right, bottom = canvas.getbbox() or (0, 0, *canvas.size)
     margins = height * np.clip(rng.normal(0.18, 0.15, 4), -0.03, 0.8)
     box = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])
-    part = canvas.crop(tuple(int(round(side)) for side in box))
+    part = canvas.crop(tuple(round(side) for side in box))
     size = (max(8, part.width // _SUPERSAMPLED), max(8, part.height // _SUPERSAMPLED))
     return np.asarray(part.resize(size, Image.Resampling.BOX), np.float32) / 255
 
