@@ -94,7 +94,7 @@ def _examine(images: tf.Tensor) -> tuple[Steps, tf.Tensor]:
     """The steps of images that can be decoded, and the windows, float32 [k, 4], of those that get a closer look."""
     _, _, pictures = decode(images)
     steps, box = _steps(pictures)
-    return steps, windows_around(box, pictures)[1]
+    return steps, windows_around(box, pictures.extent)[1]
 
 
 @tf.function(  # type: ignore[untyped-decorator] # the same

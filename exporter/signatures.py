@@ -22,12 +22,12 @@ from exporter.contract import (
     SIDE,
     SIGNATURE,
 )
+from exporter.graph.rewrite import rewrite
 from exporter.network.served import Network
 from exporter.numbers.reader import numbers_signature
 from exporter.numbers.scorer import Weights
 from exporter.picture.closer import read
 from exporter.picture.decode import error_code, error_text
-from exporter.slim import slim
 
 Outputs = dict[str, tf.Tensor]
 
@@ -83,9 +83,9 @@ def write_saved_model(network: Network, folder: Path, reader: Weights | None = N
         signatures[NUMBERS_SIGNATURE] = _numbers(network, reader)
     model = tf.Module()
     model.weights = signatures[PIXELS_SIGNATURE].variables
-    model.table = network.table
+    model.resources = network.resources
     tf.saved_model.save(model, str(folder), signatures=signatures)
-    slim(folder)
+    rewrite(folder)
 
 
 def _traced(function: Callable[[tf.Tensor], Outputs], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
@@ -10,11 +10,17 @@ import tensorflow as tf
 
 from exporter.command import UserError
 from exporter.contract import CLASSES, RUN_MODEL
+from exporter.graph.outline import NO_INLINE
 from exporter.network.fold import fold
 from exporter.network.probabilities import to_probabilities
-from exporter.network.processor import AMX, features
+from exporter.network.processor import BFLOAT16_PAYS, features
+from exporter.network.rounded import Rounded
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
+Answer = Callable[[tf.Tensor], tf.Tensor]
+"""From float32 [n, 28, 28], 0 to 1, to probabilities, float32 [n, 10]."""
+
+_FEW = 8  # images: so far Eigen's products in float32 are quicker than oneDNN's, in bfloat16 as well
 TOLERANCE = {FLOAT32: 1e-5, BFLOAT16: 1e-2}
 """How far a probability may be from what Keras says, by what products are served in."""
 
@@ -24,8 +30,8 @@ class Network:
     """What answers in the graph."""
 
     answer: Callable[[tf.Tensor], tf.Tensor]
-    table: tf.lookup.StaticHashTable | None = None
-    """What it looks up; a SavedModel has to be told of it."""
+    resources: tuple[tf.saved_model.experimental.TrackableResource, ...] = ()
+    """What is made when the model is loaded; a SavedModel has to be told of it."""
     forms: Mapping[str, "Network"] = field(default_factory=dict)
     """Those that the processor chooses among where it is loaded, by what their products are in."""
 
@@ -55,46 +61,103 @@ def calibrated(model: keras.Model, temperature: float = 1.0) -> Network:
 def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -> Network:
     """The same network in its cheapest form: batch normalisation folded, and products in `dtype`.
 
-    bfloat16 takes a third of the time on processors with AMX, and several times as long on others: there products stay
-    in float32. Which it is, the SavedModel finds out when it is loaded.
+    bfloat16 takes half the time or less on processors with AMX or AVX512_BF16, and several times as long on others:
+    there products stay in float32. Which it is, the SavedModel finds out when it is loaded.
 
     Raises:
         UserError: a dtype other than float32 for a network that cannot be folded.
     """
+    folded = fold(model, FLOAT32)
     if dtype == FLOAT32:
-        folded = fold(model, FLOAT32)
-        return _even_of_none(calibrated(model if folded is None else folded, temperature))
-    exact, rounded = _forms(model, temperature)
+        if folded is None:
+            return Network(_even_of_none(calibrated(model, temperature).answer))
+        return Network(_by_size(_few(folded, temperature), calibrated(folded, temperature).answer))
+    half = fold(model, BFLOAT16)
+    if folded is None or half is None:
+        raise UserError(f"{model.name} has layers that cannot be folded, and is served in {FLOAT32} alone")
+    exact = Network(_by_size(_few(folded, temperature), calibrated(folded, temperature).answer))
+    rounded = _rounded(folded, half, temperature)
     table = features()
 
     def chosen(images: tf.Tensor) -> tf.Tensor:
-        return tf.cond(table.lookup(tf.constant(AMX)), lambda: rounded(images), lambda: exact(images))
+        pays = table.lookup(tf.constant(BFLOAT16_PAYS))
+        return tf.cond(pays, lambda: rounded(images), lambda: exact(images))
 
-    return _even_of_none(Network(chosen, table, {FLOAT32: exact, BFLOAT16: rounded}))
+    return Network(chosen, (table, *rounded.resources), {FLOAT32: exact, BFLOAT16: rounded})
 
 
-def _forms(model: keras.Model, temperature: float) -> tuple[Network, Network]:
-    """A folded network in float32 and in bfloat16, both of the same variables."""
-    folded, half = fold(model, FLOAT32), fold(model, BFLOAT16)
-    if folded is None or half is None:
-        raise UserError(f"{model.name} has layers that cannot be folded, and is served in {FLOAT32} alone")
+def _rounded(folded: keras.Model, half: keras.Model, temperature: float) -> Network:
+    """A folded network with products in bfloat16, of the weights of the same in float32."""
+    pairs = list(zip(folded.trainable_variables, half.trainable_variables, strict=True))
+    is_rounded = [like.dtype == BFLOAT16 for _, like in pairs]
+    # For few images products are in float32, of the same numbers as in bfloat16.
+    for_many, for_few = (
+        [Rounded(exact.value, dtype) if rounded else None for (exact, _), rounded in zip(pairs, is_rounded, strict=True)]
+        for dtype in (tf.bfloat16, tf.float32)
+    )
 
-    def rounded(images: tf.Tensor) -> tf.Tensor:
-        # Rounded at each call, a tenth of the time that 1,000 images take: kept in both forms, they would take half as
-        # much space again.
-        pairs = zip(folded.trainable_variables, half.trainable_variables, strict=True)
-        weights = [tf.cast(exact.value, like.dtype) for exact, like in pairs]
-        scores, _ = half.stateless_call(weights, [], images, training=False)
+    def read(resources: list[Rounded | None]) -> list[tf.Tensor]:
+        return [
+            exact.value if resource is None else resource.read()
+            for resource, (exact, _) in zip(resources, pairs, strict=True)
+        ]
+
+    def many(images: tf.Tensor) -> tf.Tensor:
+        scores, _ = half.stateless_call(read(for_many), [], images, training=False)
         return to_probabilities(scores, temperature)
 
-    return calibrated(folded, temperature), Network(rounded)
+    few = _few(folded, temperature, lambda: read(for_few))
+    return Network(_by_size(few, many), tuple(each for each in (*for_many, *for_few) if each is not None))
 
 
-def _even_of_none(network: Network) -> Network:
+def _by_size(few: Answer | None, many: Answer) -> Answer:
+    """A network that answers few images in one way, and many in another.
+
+    TensorFlow replaces the products of a function that is called by oneDNN's, which are quick for many images, and for
+    one take twice as long as Eigen's.
+    """
+    whole = tf.function(many, autograph=False, experimental_attributes={NO_INLINE: True})
+    if few is None:
+        return _even_of_none(whole)
+    small = few
+    return lambda images: tf.cond(tf.shape(images)[0] <= _FEW, lambda: small(images), lambda: whole(images))
+
+
+def _few(
+    folded: keras.Model, temperature: float, weights: Callable[[], list[tf.Tensor]] | None = None
+) -> Answer | None:
+    """A folded network of dense layers alone, operation by operation; None of others.
+
+    Args:
+        folded: the network in float32.
+        temperature: what calibrates it.
+        weights: other weights for it, rounded to bfloat16: then what its layers hand on is rounded, too.
+    """
+    last = folded.layers[-1]
+    flat = (keras.layers.Flatten, keras.layers.Reshape)
+    if not all(isinstance(layer, (keras.layers.Dense, *flat)) for layer in folded.layers):
+        return None
+
+    def handed_on(values: tf.Tensor) -> tf.Tensor:
+        return values if weights is None else tf.cast(tf.cast(values, tf.bfloat16), tf.float32)
+
+    def answer(images: tf.Tensor) -> tf.Tensor:
+        values = handed_on(images)
+        numbers = [variable.value for variable in folded.trainable_variables] if weights is None else weights()
+        for layer in folded.layers:
+            if isinstance(layer, flat):
+                values = layer(values)
+                continue
+            kernel, bias, *numbers = numbers
+            values = layer.activation(tf.nn.bias_add(tf.matmul(values, kernel), bias))
+            values = values if layer is last else handed_on(values)
+        return to_probabilities(values, temperature)
+
+    return answer
+
+
+def _even_of_none(answer: Answer) -> Answer:
     """A network that also takes no images: oneDNN's convolutions give those a wrong shape (TensorFlow 2.21)."""
-    return replace(
-        network,
-        answer=lambda images: tf.cond(
-            tf.size(images) > 0, lambda: network(images), lambda: tf.zeros([0, CLASSES], tf.float32)
-        ),
+    return lambda images: tf.cond(
+        tf.size(images) > 0, lambda: answer(images), lambda: tf.zeros([0, CLASSES], tf.float32)
     )

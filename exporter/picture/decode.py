@@ -5,12 +5,15 @@ Headers are judged for the whole batch at once, without decoding. What passes is
 decoded picture small and upright: all that leaves the pipelines has MAX_SIDE and fits one canvas.
 """
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 import tensorflow as tf
 
-from exporter.contract import CORRUPT, ERRORS, MAX_PIXELS, NOT_AN_IMAGE, TOO_LARGE
+from exporter.contract import CORRUPT, ERRORS, MAX_PIXELS, NOT_AN_IMAGE, SIDE, TOO_LARGE
 from exporter.picture import png
 from exporter.picture.halve import halve_until
 from exporter.picture.jpeg import decode_jpeg
@@ -24,10 +27,18 @@ _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _GREY_TYPE = 0
 
+# The first bytes of a grey PNG of 28x28 with 8 bits, not interlaced, and nothing but pixels, whose length may be any.
+_FIELD = b"IHDR" + bytes([0, 0, 0, SIDE, 0, 0, 0, SIDE, 8, _GREY_TYPE, 0, 0, 0])
+_FIELD_HEADER = np.frombuffer(
+    _PNG_MAGIC + b"\0\0\0\r" + _FIELD + zlib.crc32(_FIELD).to_bytes(4) + b"\0\0\0\0IDAT", np.uint8
+)
+_ANY = np.isin(np.arange(_HEADER_BYTES), range(33, 37))
+
 # How an image is decoded. Two kinds need nothing but libpng: grey PNGs without transparency, the commonest, and other
 # PNGs of 8 bits a channel, both no longer than MAX_SIDE and with nothing odd about their chunks.
 _GREY_PNG, _COLOUR_PNG, _LARGE_PNG, _SHALLOW_PNG, _DEEP_PNG, _JPEG = range(6)
 _AROUND_PIXELS_BYTES = 57  # of a PNG with one chunk of pixels and none but the needed ones
+_WHOLE = (0.0, 0.0, 1.0, 1.0)  # the window that is all of a picture
 _CHUNKS_BYTES = 256  # of a PNG; the chunks that come before the pixels are found there, or the PNG counts as colour
 
 Shrink = Callable[[tf.Tensor], tf.Tensor]
@@ -35,6 +46,9 @@ Shrink = Callable[[tf.Tensor], tf.Tensor]
 
 Decoded = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Places in the request, int64 [m]; pictures, uint8 [m, h, w] or [m, h, w, 4]; heights and widths, int32 [m, 2]."""
+
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+"""Error number of each image, int32 [n]; places in the request, int64 [m]; and what `Pictures` holds of those."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +117,7 @@ def _judge_chunks(image_bytes: tf.Tensor, octets: tf.Tensor, is_png: tf.Tensor) 
         octets: their first bytes, uint8 [n, 41].
         is_png: bool [n].
     """
-    weights = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
-    pixels_bytes = tf.reduce_sum(tf.cast(octets[:, 33:37], tf.int32) * weights, axis=1)
-    fits = tf.strings.length(image_bytes) == pixels_bytes + _AROUND_PIXELS_BYTES
+    fits = tf.strings.length(image_bytes) == _pixels_bytes(octets) + _AROUND_PIXELS_BYTES
     is_plain = fits & _starts_with(octets[:, 37:], b"IDAT")
     rest = tf.where(is_png & ~is_plain)
 
@@ -150,6 +162,45 @@ def decode(
         index: places in the batch of the m images that could be decoded, int64 [m].
         pictures: those images, in the order of `index`.
     """
+    found: Batch = tf.cond(
+        _are_fields(image_bytes),
+        lambda: _decode_fields(image_bytes),
+        lambda: _decode_any(image_bytes, shrink, side),
+    )
+    code, index, grey, colour, extent = found
+    return code, index, Pictures(grey, colour, extent)
+
+
+def _are_fields(image_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether all images, string [n], are PNGs of MNIST's kind, and there are any, bool []: 28x28, grey, plain."""
+    octets = tf.io.decode_raw(image_bytes, tf.uint8, fixed_length=_HEADER_BYTES)
+    begin_so = tf.reduce_all((octets == _FIELD_HEADER) | _ANY)
+    fit = tf.reduce_all(tf.strings.length(image_bytes) == _pixels_bytes(octets) + _AROUND_PIXELS_BYTES)
+    return begin_so & fit & (tf.size(image_bytes) > 0)
+
+
+def _pixels_bytes(octets: tf.Tensor) -> tf.Tensor:
+    """Length of the chunk after the header, int32 [n], by the first bytes of PNGs, uint8 [n, 41]."""
+    weights = tf.constant([1 << 24, 1 << 16, 1 << 8, 1])
+    return tf.reduce_sum(tf.cast(octets[:, 33:37], tf.int32) * weights, axis=1)
+
+
+def _decode_fields(image_bytes: tf.Tensor) -> Batch:
+    """Decode PNGs of MNIST's kind: for one of them, looking for other kinds takes longer than decoding."""
+    count = tf.size(image_bytes, out_type=tf.int64)
+
+    def greys(images: tf.data.Dataset) -> tf.data.Dataset:
+        return _map_inline(images, _decode_grey, [None, None])
+
+    index, grey, extent = _decode_all(image_bytes, tf.range(count), greys, [None, None])
+    code = tf.tensor_scatter_nd_update(
+        tf.fill(count[None], error_code(CORRUPT)), index[:, None], tf.zeros_like(index, tf.int32)
+    )
+    return code, index, grey, tf.zeros([0, 1, 1, 4], tf.uint8), extent
+
+
+def _decode_any(image_bytes: tf.Tensor, shrink: Shrink, side: int) -> Batch:
+    """Decode images of any kinds, each kind in a pipeline of its own."""
     code, kind, is_odd = judge_headers(image_bytes)
     wanted = code == 0
     flat, deep = [None, None], [None, None, 4]
@@ -161,12 +212,13 @@ def decode(
         return _map_inline(images, _decode_colour, deep)
 
     def others(images: tf.data.Dataset) -> tf.data.Dataset:
-        return images.map(lambda index, image: _decode_other(index, image, kind[index], is_odd[index], shrink, side))
+        decode_one = _decoder(shrink, side)
+        return images.map(lambda index, image: decode_one(index, image, kind[index], is_odd[index], tf.constant(_WHOLE)))
 
-    grey = _decode_all(image_bytes, wanted & (kind == _GREY_PNG), greys, flat)
+    grey = _decode_all(image_bytes, tf.where(wanted & (kind == _GREY_PNG))[:, 0], greys, flat)
     colour = _join(
-        _decode_all(image_bytes, wanted & (kind == _COLOUR_PNG), colours, deep),
-        _decode_all(image_bytes, wanted & (kind > _COLOUR_PNG), others, deep),
+        _decode_all(image_bytes, tf.where(wanted & (kind == _COLOUR_PNG))[:, 0], colours, deep),
+        _decode_all(image_bytes, tf.where(wanted & (kind > _COLOUR_PNG))[:, 0], others, deep),
     )
     # A JPEG beyond the limit comes back without pixels. Whatever did not come back at all is corrupt.
     refused = tf.reduce_any(colour[2] == 0, axis=1)
@@ -176,7 +228,7 @@ def decode(
     code = tf.tensor_scatter_nd_update(code, colour[0][:, None], tf.where(refused, error_code(TOO_LARGE), 0))
     code = tf.tensor_scatter_nd_update(code, grey[0][:, None], tf.zeros_like(grey[0], tf.int32))
     index = tf.concat([grey[0], index], axis=0)
-    return code, index, Pictures(grey[1], canvas, tf.concat([grey[2], extent], axis=0))
+    return code, index, grey[1], canvas, tf.concat([grey[2], extent], axis=0)
 
 
 def decode_windows(image_bytes: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tensor, Pictures]:
@@ -193,25 +245,21 @@ def decode_windows(image_bytes: tf.Tensor, windows: tf.Tensor) -> tuple[tf.Tenso
     kind = tf.maximum(kind, _LARGE_PNG)
 
     def parts(images: tf.data.Dataset) -> tf.data.Dataset:
-        return images.map(
-            lambda index, image: _decode_other(
-                index, image, kind[index], is_odd[index], _to_max_side, MAX_SIDE, windows[index]
-            )
-        )
+        decode_one = _decoder(_to_max_side, MAX_SIDE)
+        return images.map(lambda index, image: decode_one(index, image, kind[index], is_odd[index], windows[index]))
 
-    every = tf.ones_like(kind, tf.bool)
+    every = tf.range(tf.size(image_bytes, out_type=tf.int64))
     index, canvas, extent = _decode_all(image_bytes, every, parts, [None, None, 4])
     return index, Pictures(tf.zeros([0, 1, 1], tf.uint8), canvas, extent)
 
 
 def _decode_all(
     image_bytes: tf.Tensor,
-    chosen: tf.Tensor,
+    index: tf.Tensor,
     decode_each: Callable[[tf.data.Dataset], tf.data.Dataset],
     shape: Sequence[int | None],
 ) -> Decoded:
-    """Decode the chosen images, bool [n]; those that fail are missing from the batch that comes back."""
-    index = tf.where(chosen)[:, 0]
+    """Decode some images, int64 [k]; those that fail are missing from the batch that comes back."""
     nothing = (
         tf.zeros([0], tf.int64),
         tf.zeros([0, *(side or 1 for side in shape)], tf.uint8),
@@ -287,17 +335,38 @@ def _decode_colour(index: tf.Tensor, image: tf.Tensor) -> Decoded:
     return index, rgba, tf.shape(rgba)[:2]
 
 
+@cache
+def _decoder(shrink: Shrink, side: int) -> Callable[..., Decoded]:
+    """`_decode_other`, traced once for all that decode so: it is the larger part of the whole graph."""
+    specs = [
+        tf.TensorSpec([], tf.int64),
+        tf.TensorSpec([], tf.string),
+        tf.TensorSpec([], tf.int32),
+        tf.TensorSpec([], tf.bool),
+        tf.TensorSpec([4]),
+    ]
+
+    def decode_one(
+        index: tf.Tensor, image: tf.Tensor, kind: tf.Tensor, is_odd: tf.Tensor, window: tf.Tensor
+    ) -> Decoded:
+        return _decode_other(index, image, kind, is_odd, window, shrink, side)
+
+    traced: Callable[..., Decoded] = tf.function(
+        decode_one, input_signature=specs, autograph=False
+    ).get_concrete_function()
+    return traced
+
+
 def _decode_other(
     index: tf.Tensor,
     image: tf.Tensor,
     kind: tf.Tensor,
     is_odd: tf.Tensor,
+    window: tf.Tensor,
     shrink: Shrink,
     side: int,
-    window: tf.Tensor | None = None,
 ) -> Decoded:
-    """Decode an image, or a window of it."""
-    window = tf.constant([0.0, 0.0, 1.0, 1.0]) if window is None else window
+    """Decode a window of an image."""
 
     def with_png(decode_png: Callable[[tf.Tensor], tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         octets, orientation = tf.cond(is_odd, lambda: png.read_chunks(image), lambda: (image, UPRIGHT))

@@ -9,6 +9,8 @@ one anti-aliased resampling brings its box to 20 pixels and its centre of mass t
 form passes as it is, and cheaply.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -16,8 +18,8 @@ import tensorflow as tf
 from exporter.contract import SIDE
 from exporter.picture.colour import to_level
 from exporter.picture.decode import Pictures
+from exporter.picture.field import BOX, CENTRE, mnist_form
 from exporter.picture.frame import off_frame
-from exporter.picture.halve import OPAQUE, fit
 from exporter.picture.locate import locate
 from exporter.picture.neighbours import off_neighbours
 from exporter.picture.overview import Overview, pixels_inside
@@ -25,13 +27,6 @@ from exporter.picture.paper import to_ink, window_max
 from exporter.picture.rules import off_rules
 from exporter.picture.screen import inside_of_screen
 
-BOX = 20
-"""Longest side of the ink in MNIST's form, in pixels."""
-
-_FIELD_CENTRE = (
-    14.5  # from the field's edge: MNIST's centres of mass lie within half a pixel of it, on its training set
-)
-_FAINT = 0.2  # of white: fainter pixels do not stretch the box of an image in MNIST's form
 BOX_EDGE = 0.25  # of full ink: fainter pixels do not stretch the box
 _LEAST_EVEN, _LEAST_UNEVEN = 6.0, 9.0  # of 255: fainter pictures hold no ink
 _STRONG_EVEN, _STRONG_UNEVEN = 0.45, 0.5  # of the ink's level: what counts for finding the digit
@@ -41,30 +36,32 @@ _FEW_PIXELS = 28.0  # of the longer side of a digit's box: another look at a lar
 _FULL = 0.8  # of the ink's level: as white as MNIST's strokes are in their middle
 
 
-def normalise(pictures: Pictures) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Bring n pictures into MNIST's form.
+Look = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Levels, float32 [k, h, w], extents, int32 [k, 2], and places in the batch, int64 [k], of pictures in another form to
+fields, float32 [k, 28, 28], and whether there is any ink, bool [k]."""
+
+
+def _look_once(level: tf.Tensor, extent: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    steps = examine(level, extent)
+    return steps["field"], steps["has_ink"]
+
+
+def normalise(pictures: Pictures, look: Look = _look_once) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bring n pictures into MNIST's form: those that are not in it already as `look` does.
 
     Returns:
-        float32 [n, 28, 28], white ink on black, 0 to 1; whether there is any ink, bool [n]; and where the digit is in
-        its picture: top, left, bottom and right of its box, float32 [n, 4], 0 to 1, or zeros where it is not small.
+        float32 [n, 28, 28], white ink on black, 0 to 1; and whether there is any ink, bool [n].
     """
     level, extent = to_level(pictures)
-    field, as_it_is = _mnist_form(level, extent)
+    field, as_it_is = mnist_form(level, extent)
     others = tf.where(~as_it_is)[:, 0]
-    nowhere = tf.zeros([tf.size(as_it_is), 4])
 
-    def with_others() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        steps = examine(tf.gather(level, others), tf.gather(extent, others))
+    def with_others() -> tuple[tf.Tensor, tf.Tensor]:
+        found, has_ink = look(tf.gather(level, others), tf.gather(extent, others), others)
         where = others[:, None]
-        return (
-            tf.tensor_scatter_nd_update(field, where, steps["field"]),
-            tf.tensor_scatter_nd_update(as_it_is, where, steps["has_ink"]),
-            tf.tensor_scatter_nd_update(nowhere, where, steps["small"]),
-        )
+        return tf.tensor_scatter_nd_update(field, where, found), tf.tensor_scatter_nd_update(as_it_is, where, has_ink)
 
-    found: tuple[tf.Tensor, tf.Tensor, tf.Tensor] = tf.cond(
-        tf.size(others) > 0, with_others, lambda: (field, as_it_is, nowhere)
-    )
+    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(tf.size(others) > 0, with_others, lambda: (field, as_it_is))
     return found
 
 
@@ -81,7 +78,8 @@ def examine(level: tf.Tensor, extent: tf.Tensor) -> dict[str, tf.Tensor]:
         `ink`: how much of it is ink, the digit's alone, float32 [n, h, w], 0 to 1.
         `field`: MNIST's form, float32 [n, 28, 28], 0 to 1.
         `has_ink`: bool [n].
-        `small`: the box of a digit of few pixels, as for `normalise`, float32 [n, 4].
+        `small`: where a digit of few pixels is in its picture, top, left, bottom and right of its box, float32 [n, 4],
+            0 to 1; zeros where it is not small.
     """
     whole = extent
     level, extent, overview, cells = inside_of_screen(level, extent)
@@ -123,34 +121,6 @@ def normalise_arrays(images: npt.NDArray[np.uint8], batch: int = 2048) -> npt.ND
         extent = tf.constant([images.shape[1:]] * len(grey), tf.int32)
         out[start : start + batch] = normalise(Pictures(tf.constant(grey), colour, extent))[0].numpy()
     return out
-
-
-def _mnist_form(level: tf.Tensor, extent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What images in MNIST's own form hold, float32 [n, 28, 28], 0 to 1, in either polarity; and which are, bool [n].
-
-    28x28 on pure black or white, with some full ink, a box of 20 but for what faint edges hide, centred to the pixel.
-    """
-    is_field = tf.reduce_all(extent == SIDE, axis=1)
-
-    def judged() -> tuple[tf.Tensor, tf.Tensor]:
-        light = fit(level, SIDE, SIDE) / OPAQUE
-        corner = light[:, 0, 0]
-        paper = tf.round(corner)
-        field = tf.abs(light - paper[:, None, None])
-        side = longest_side(field, _FAINT)
-        is_centred = tf.reduce_all(tf.abs(centre_of_mass(field) - _FIELD_CENTRE) <= 0.75, axis=1)
-        as_it_is = (
-            is_field
-            & (tf.abs(corner - paper) < 0.5 / OPAQUE)
-            & (tf.reduce_max(field, axis=[1, 2]) >= 0.8)
-            & (tf.abs(side - (BOX - 1)) <= 1.0)
-            & is_centred
-        )
-        return field, as_it_is
-
-    nothing = tf.zeros([tf.size(is_field), SIDE, SIDE])
-    found: tuple[tf.Tensor, tf.Tensor] = tf.cond(tf.reduce_any(is_field), judged, lambda: (nothing, is_field))
-    return found
 
 
 def _ink_level(stands_out: tf.Tensor) -> tf.Tensor:
@@ -241,7 +211,7 @@ def _resampling(centre: tf.Tensor, step: tf.Tensor, length: tf.Tensor) -> tf.Ten
     A triangle as wide as two pixels of the field or of the picture, whichever is larger: anti-aliased when reducing,
     linear interpolation when enlarging.
     """
-    target = tf.range(SIDE, dtype=tf.float32) + (0.5 - _FIELD_CENTRE)
+    target = tf.range(SIDE, dtype=tf.float32) + (0.5 - CENTRE)
     where = centre[:, None] + target * step[:, None]
     source = tf.range(length, dtype=tf.float32) + 0.5
     reach = tf.maximum(step, 1.0)[:, None, None]

@@ -15,6 +15,7 @@ from PIL import ImageOps
 
 from exporter.contract import SIDE
 from exporter.picture import colour, frame, locate, normalise, paper
+from exporter.picture import field as field_form
 from exporter.picture.decode import MAX_SIDE
 from exporter.picture.halve import LARGE
 from exporter.picture.overview import SIZE
@@ -128,10 +129,10 @@ def _mnist_form(level: Numbers) -> Numbers | None:
     field = np.abs(level - ground) / 255
     if abs(corner - ground) >= 0.5 or field.max() < 0.8:
         return None
-    top, bottom, left, right = _box(field > normalise._FAINT)
+    top, bottom, left, right = _box(field > field_form._FAINT)
     longest = max(bottom - top, right - left)
-    off_centre = np.abs(_centre_of_mass(field) - normalise._FIELD_CENTRE).max()
-    return field if abs(longest - (normalise.BOX - 1)) <= 1 and off_centre <= 0.75 else None
+    off_centre = np.abs(_centre_of_mass(field) - field_form.CENTRE).max()
+    return field if abs(longest - (field_form.BOX - 1)) <= 1 and off_centre <= 0.75 else None
 
 
 def _box(strong: Mask) -> tuple[int, int, int, int]:
@@ -356,14 +357,14 @@ def _choose(profile: Numbers, ends: Mask) -> Mask:
 
 def _place(ink: Numbers) -> Numbers:
     """Shrink or enlarge the ink to a box of 20 pixels, its centre of mass in the middle of the field."""
-    top, bottom, left, right = _box(ink > normalise._BOX_EDGE)
-    step = max(bottom - top, right - left) / normalise.BOX
+    top, bottom, left, right = _box(ink > normalise.BOX_EDGE)
+    step = max(bottom - top, right - left) / field_form.BOX
     centre = _centre_of_mass(ink)
     # A triangle as wide as two pixels of the field or of the picture, whichever is larger.
     reach = max(step, 1.0)
 
     def weights(place: int, middle: float, length: int) -> Numbers:
-        where = middle + (place + 0.5 - normalise._FIELD_CENTRE) * step
+        where = middle + (place + 0.5 - field_form.CENTRE) * step
         distance: Numbers = np.abs(np.arange(length) + 0.5 - where)
         return np.maximum(1 - distance / reach, 0) / reach
 

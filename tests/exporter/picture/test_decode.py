@@ -87,7 +87,7 @@ def test_a_digit_of_few_bits_is_no_blank(mnist_sample: tuple[Image, Image], bits
         deep = levels * ((1 << bits) - 1) // 255
         code, index, pictures = decode(tf.constant([write_png(levels), write_png(deep, depth=16)]))
         assert not code.numpy().any()
-        field, has_ink, _ = normalise(pictures)
+        field, has_ink = normalise(pictures)
         assert has_ink.numpy().all()
         assert index.numpy().tolist() == [0, 1]
         np.testing.assert_allclose(field[0], field[1], atol=0.02)

@@ -40,7 +40,7 @@ def normalised() -> Normalise:
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
     def graph(image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         code, index, pictures = decode(image_bytes)
-        return code, index, *normalise(pictures)[:2]
+        return code, index, *normalise(pictures)
 
     def run(files: Sequence[bytes]) -> list[Field | None]:
         code, index, fields, has_ink = (part.numpy() for part in graph(tf.constant(list(files))))

@@ -1,31 +1,17 @@
-"""A SavedModel's graph in half its size: short names for what only the graph's own edges name.
+"""A graph in half its size: short names for what only the graph's own edges name.
 
 TensorFlow names each operation after all the scopes that it was made in, and spells that out again at each of its
 uses; the shapes that it notes beside them are inferred again when a graph is loaded. Most of a large graph's file is
 that.
 """
 
-from pathlib import Path
-
 from tensorflow.core.framework.function_pb2 import FunctionDef
-from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-_GRAPH = "saved_model.pb"
 _SHAPES = "_output_shapes"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
-def slim(folder: Path) -> None:
-    """Rewrite the graph of a SavedModel in place; signatures, variables and answers stay the same."""
-    path = folder / _GRAPH
-    model = SavedModel.FromString(path.read_bytes())
-    for graph in model.meta_graphs:
-        for function in graph.graph_def.library.function:
-            _shorten(function)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _shorten(function: FunctionDef) -> None:
+def shorten(function: FunctionDef) -> None:
     """Give a function's operations short names, and drop noted shapes."""
     # An argument's name and an operation's stand in the same places.
     taken = {argument.name for argument in function.signature.input_arg}
