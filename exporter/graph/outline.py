@@ -20,6 +20,8 @@ from tensorflow.core.framework.attr_value_pb2 import AttrValue
 from tensorflow.core.framework.function_pb2 import FunctionDef, FunctionDefLibrary
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.framework.op_def_pb2 import OpDef
+from tensorflow.core.protobuf.config_pb2 import ConfigProto, GraphOptions
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
 from tensorflow.python.framework import op_def_registry
 
 NO_INLINE = "_noinline"
@@ -28,11 +30,17 @@ NO_INLINE = "_noinline"
 _LEAST = 4  # operations: a shorter run is not worth a call
 _BRANCHES = frozenset({"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_ONEDNN = frozenset({"AvgPool", "BatchMatMul", "BatchMatMulV2", "MatMul", "MaxPool"})
+_FEW = 1 << 16  # numbers, of a picture of 256x256 or of 64 small ones: up to so many, Eigen's products are quicker
 _LOWERED = "_lower_using_switch_merge"
 _EXECUTOR, _SINGLE = "_executor", b"SINGLE_THREADED_EXECUTOR"
 # Grappler optimises each function of a graph alone, in tenths of a second each, and takes one with this mark to be
 # optimised already (tensorflow/core/grappler/optimizers/meta_optimizer.cc).
 _OPTIMISED = "_tf_data_function"
+_AS_IT_IS = ConfigProto(
+    graph_options=GraphOptions(rewrite_options=RewriterConfig(disable_meta_optimizer=True))
+).SerializeToString()
+_SHAPES = "_output_shapes"
 _READ = "ReadVariableOp"  # stateful, yet harmless
 
 
@@ -70,7 +78,7 @@ def _outline(function: FunctionDef) -> list[FunctionDef]:
     kept = [NodeDef.FromString(n.SerializeToString()) for n in nodes if n.op != "Const" or n.name in used]
     del function.node_def[:]
     function.node_def.extend(kept)
-    return [run.function for run in new]
+    return [function for run in new for function in run.functions]
 
 
 def _runs(function: FunctionDef) -> Iterator[list[str]]:
@@ -108,22 +116,24 @@ class _Run:
     """A run of operations as a function of its own.
 
     Attributes:
-        function: the function.
+        functions: the function, and one that calls it, where that is to be done with many pictures.
         results: what the rest of the function that it was taken out of takes from it: places, `operation:output:index`.
     """
 
     def __init__(self, whole: FunctionDef, number: int, names: list[str]) -> None:
         self._name = f"run_{number}"
-        self.function = FunctionDef()
-        self.function.signature.name = f"{whole.signature.name}_{self._name}"
-        self.function.attr[_OPTIMISED].b = True
+        run = FunctionDef()
+        run.signature.name = f"{whole.signature.name}_{self._name}"
+        run.attr[_OPTIMISED].b = run.attr[NO_INLINE].b = True
+        self.functions = [run]
         nodes = {node.name: node for node in whole.node_def}
         arguments = {argument.name: argument.type for argument in whole.signature.input_arg}
+        has_products = any(nodes[name].op in _ONEDNN for name in names)
         inside = set(names)
         self._inputs: dict[str, str] = {}
         constants: dict[str, NodeDef] = {}
         for name in names:
-            copy = self.function.node_def.add()
+            copy = run.node_def.add()
             copy.CopyFrom(nodes[name])
             for index, place in enumerate(copy.input):
                 source = nodes.get(_name(place))
@@ -131,20 +141,26 @@ class _Run:
                     constants[source.name] = source
                 elif _name(place) not in inside:
                     copy.input[index] = self._argument(place, arguments[place] if source is None else _dtype(source, place))
-        self.function.node_def.extend(constants.values())
+        run.node_def.extend(constants.values())
         outside = [node.input for node in whole.node_def if node.name not in inside]
         taken = [place for inputs in (*outside, whole.ret.values()) for place in inputs if _name(place) in inside]
         self.results = list(dict.fromkeys(taken))
         for index, place in enumerate(self.results):
-            result = self.function.signature.output_arg.add(name=f"out_{index}")
+            result = run.signature.output_arg.add(name=f"out_{index}")
             result.type = _dtype(nodes[_name(place)], place)
-            self.function.ret[result.name] = place
+            run.ret[result.name] = place
         self._is_stateful = any(_op(nodes[name]).is_stateful for name in names)
+        ranks = {place: _rank(whole, place) for place in self._inputs} if has_products else {}
+        self._batch = max(ranks, key=lambda place: ranks[place], default=None)
+        if self._batch is not None and ranks[self._batch] < 2:
+            self._batch = None
+        if self._batch is not None:
+            self.functions.append(self._for_many())
 
     def _argument(self, place: str, dtype: "types_pb2.DataType") -> str:
         """The argument for what comes from a place outside."""
         if place not in self._inputs:
-            argument = self.function.signature.input_arg.add(name=f"in_{len(self._inputs)}")
+            argument = self.functions[0].signature.input_arg.add(name=f"in_{len(self._inputs)}")
             argument.type = dtype
             self._inputs[place] = argument.name
         return self._inputs[place]
@@ -153,30 +169,89 @@ class _Run:
         """Where the rest of the function finds a result."""
         return f"{self._name}:output:{self.results.index(result)}"
 
-    def call(self) -> tuple[NodeDef, NodeDef]:
-        """Operations that call it.
+    def call(self) -> list[NodeDef]:
+        """Operations that call it: a branch, which costs a third of a call.
 
-        A branch whose two sides are the same: it costs a third of a call, which starts a function on all devices that
-        there may be, and its products are Eigen's, quicker for small matrices than oneDNN's, by which TensorFlow
-        replaces those of functions that are called.
+        A call starts a function on all devices that there may be, and in it TensorFlow replaces products and pools by
+        oneDNN's. For many pictures those are quicker than Eigen's, for few they take several times as long. So of a
+        run with any of them the other side of the branch, the one for many pictures, is a call.
         """
-        true = NodeDef(name=f"{self._name}_true", op="Const")
-        true.attr["dtype"].type = types_pb2.DT_BOOL
-        true.attr["value"].tensor.dtype = types_pb2.DT_BOOL
-        true.attr["value"].tensor.tensor_shape.SetInParent()
-        true.attr["value"].tensor.bool_val.append(True)  # noqa: FBT003 - a tensor's value
-        node = NodeDef(name=self._name, op="If" if self._is_stateful else "StatelessIf")
-        node.input.extend([f"{true.name}:output:0", *self._inputs])
+        if self._batch is None:
+            nodes = [_constant(f"{self._name}_few", types_pb2.DT_BOOL, "bool_val", 1)]
+            is_few = f"{self._name}_few:output:0"
+        else:
+            size, limit = f"{self._name}_size", f"{self._name}_limit"
+            nodes = [
+                NodeDef(name=size, op="Size", input=[self._batch]),
+                _constant(limit, types_pb2.DT_INT32, "int_val", _FEW),
+                NodeDef(name=f"{self._name}_few", op="LessEqual", input=[f"{size}:output:0", f"{limit}:output:0"]),
+            ]
+            nodes[0].attr["T"].type = self._argument_type(self._batch)
+            nodes[2].attr["T"].type = types_pb2.DT_INT32
+            is_few = f"{self._name}_few:z:0"
+        node = NodeDef(name=self._name, op="If" if self._is_stateful else "StatelessIf", input=[is_few, *self._inputs])
         node.attr["Tcond"].type = types_pb2.DT_BOOL
-        signature = self.function.signature
-        for key, values in (("Tin", signature.input_arg), ("Tout", signature.output_arg)):
-            node.attr[key].list.SetInParent()
-            node.attr[key].list.type.extend(value.type for value in values)
         node.attr["output_shapes"].list.SetInParent()
-        for side in ("then_branch", "else_branch"):
-            node.attr[side].func.name = signature.name
-            node.attr[side].func.attr[_EXECUTOR].s = _SINGLE
-        return true, node
+        few, *many = self.functions
+        _set_types(node, few)
+        node.attr["then_branch"].func.name = few.signature.name
+        node.attr["then_branch"].func.attr[_EXECUTOR].s = _SINGLE
+        if many:
+            node.attr["else_branch"].func.name = many[0].signature.name
+        else:
+            node.attr["else_branch"].CopyFrom(node.attr["then_branch"])
+        return [*nodes, node]
+
+    def _argument_type(self, place: str) -> "types_pb2.DataType":
+        names = [argument.name for argument in self.functions[0].signature.input_arg]
+        return self.functions[0].signature.input_arg[names.index(self._inputs[place])].type
+
+    def _for_many(self) -> FunctionDef:
+        """A function that calls it."""
+        run = self.functions[0]
+        many = FunctionDef()
+        many.signature.CopyFrom(run.signature)
+        many.signature.name = f"{run.signature.name}_many"
+        many.attr[_OPTIMISED].b = True
+        node = many.node_def.add(name="call", op="StatefulPartitionedCall" if self._is_stateful else "PartitionedCall")
+        node.input.extend(argument.name for argument in run.signature.input_arg)
+        node.attr["f"].func.name = run.signature.name
+        node.attr["config_proto"].s = _AS_IT_IS
+        _set_types(node, run)
+        for index, result in enumerate(run.signature.output_arg):
+            many.ret[result.name] = f"call:output:{index}"
+        return many
+
+
+def _set_types(node: NodeDef, function: FunctionDef) -> None:
+    """The types of what a call of a function takes and gives."""
+    for key, values in (("Tin", function.signature.input_arg), ("Tout", function.signature.output_arg)):
+        node.attr[key].list.SetInParent()
+        node.attr[key].list.type.extend(value.type for value in values)
+
+
+def _constant(name: str, dtype: "types_pb2.DataType", field: str, value: int) -> NodeDef:
+    node = NodeDef(name=name, op="Const")
+    node.attr["dtype"].type = dtype
+    tensor = node.attr["value"].tensor
+    tensor.dtype = dtype
+    tensor.tensor_shape.SetInParent()
+    getattr(tensor, field).append(value)
+    return node
+
+
+def _rank(function: FunctionDef, place: str) -> int:
+    """How many dimensions a place in a function has; 0 where that is not known."""
+    if ":" in place:
+        name, output, index = place.split(":")
+        (node,) = (node for node in function.node_def if node.name == name)
+        outputs = [argument.name for argument in _op(node).output_arg]
+        # Of operations with one output for each argument, or one list of them.
+        shapes, number = node.attr[_SHAPES].list.shape, max(outputs.index(output), int(index))
+    else:
+        arguments = [argument.name for argument in function.signature.input_arg]
+        shapes, number = function.arg_attr[arguments.index(place)].attr[_SHAPES].list.shape, 0
+    return 0 if number >= len(shapes) or shapes[number].unknown_rank else len(shapes[number].dim)
 
 
 def _is_straight(node: NodeDef) -> bool:
