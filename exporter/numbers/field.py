@@ -149,7 +149,7 @@ def _is_bright(level: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Whether the ink is brighter than its paper, bool [n]: the side to which slim things stand out further."""
     mean = tf.math.divide_no_nan(_sum_around(level * inside), _sum_around(inside))
     deviation = (level - mean) * inside
-    bright, dark = (tf.reduce_sum(tf.nn.relu(side) ** 3, axis=[1, 2]) for side in (deviation, -deviation))
+    bright, dark = (tf.reduce_sum(tf.nn.relu(side) * tf.square(side), axis=[1, 2]) for side in (deviation, -deviation))
     return bright > dark
 
 
@@ -192,7 +192,7 @@ def _otsu(values: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     middles = (tf.range(_BINS, dtype=tf.float32) + 0.5) / _BINS
     below, mean_below = tf.cumsum(share, axis=1), tf.cumsum(share * middles, axis=1)
     mean = mean_below[:, -1:]
-    between = tf.math.divide_no_nan((mean * below - mean_below) ** 2, below * (1.0 - below))
+    between = tf.math.divide_no_nan(tf.square(mean * below - mean_below), below * (1.0 - below))
     best = tf.cast(tf.argmax(between, axis=1, output_type=tf.int32) + 1, tf.float32)
     return best / _BINS * most
 
@@ -217,6 +217,6 @@ def _slant(ink: tf.Tensor) -> tf.Tensor:
     place = tf.where((place >= 0) & (place < width), place + tf.range(rows)[:, None] * width, rows * width)
     flat = tf.pad(tf.reshape(half, [rows * width, -1]), [[0, 1], [0, 0]])
     sums = tf.reduce_sum(tf.gather(flat, place), axis=1)  # [k, w, n]
-    sharpness = tf.reduce_sum(sums**2, axis=1)
+    sharpness = tf.reduce_sum(tf.square(sums), axis=1)
     sharpness *= 1.0 - _UPRIGHT * tf.abs(tf.constant(_SHEARS))[:, None]
     return tf.gather(tf.constant(_SHEARS), tf.argmax(sharpness, axis=0))

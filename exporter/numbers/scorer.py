@@ -55,7 +55,7 @@ def inputs_of(segments: Segments, probabilities: tf.Tensor) -> tuple[tf.Tensor, 
     surest = tf.transpose(tf.reduce_max(probabilities, axis=2))
     two = tf.math.top_k(mean, 2).values
     shape = tf.minimum(segments.features, _MOST)
-    known = [logs / 4.0, entropy, surest, two[:, :1] - two[:, 1:], shape, segments.features[:, :2] ** 2]
+    known = [logs / 4.0, entropy, surest, two[:, :1] - two[:, 1:], shape, tf.square(segments.features[:, :2])]
     return tf.concat(known, axis=1), logs
 
 

@@ -67,7 +67,7 @@ def _fill(rgb: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
     contrast = tf.where(mean_luma < 128.0, 255.0, 0.0)[:, None] * tf.ones([1, 3])
 
     deviation = tf.reduce_sum(rgb * _LUMA, axis=-1) - mean_luma[:, None, None]
-    spread = tf.sqrt(tf.reduce_sum(alpha * deviation**2, axis=[1, 2]) / visible)
+    spread = tf.sqrt(tf.reduce_sum(alpha * tf.square(deviation), axis=[1, 2]) / visible)
     seen = alpha > 0.5
     height = tf.reduce_sum(tf.cast(tf.reduce_any(seen, axis=2), tf.float32), axis=1)
     width = tf.reduce_sum(tf.cast(tf.reduce_any(seen, axis=1), tf.float32), axis=1)

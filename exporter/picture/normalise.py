@@ -156,7 +156,7 @@ def _level_inside(
 def _noise(cells: tf.Tensor, strong_cells: tf.Tensor) -> tf.Tensor:
     """Root mean square, float32 [n], of what stands out in cells far from ink: grain, print, lines of squared paper."""
     is_quiet = tf.cast(window_max(strong_cells, 3) == 0, tf.float32)
-    energy = tf.reduce_sum(cells**2 * is_quiet, axis=[1, 2])
+    energy = tf.reduce_sum(tf.square(cells) * is_quiet, axis=[1, 2])
     return tf.sqrt(tf.math.divide_no_nan(energy, tf.reduce_sum(is_quiet, axis=[1, 2])))
 
 

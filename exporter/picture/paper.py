@@ -238,8 +238,9 @@ def _polarity(deviation: tf.Tensor, cells: tf.Tensor) -> tf.Tensor:
 
 def _evidence(deviation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """How far float32 [n, h, w] stands out to the bright and to the dark side, float32 [n] each."""
-    bright = tf.reduce_sum(tf.nn.relu(deviation) ** 4, axis=[1, 2])
-    dark = tf.reduce_sum(tf.nn.relu(-deviation) ** 4, axis=[1, 2])
+    # Squares of squares: a power takes several times as long.
+    bright = tf.reduce_sum(tf.square(tf.square(tf.nn.relu(deviation))), axis=[1, 2])
+    dark = tf.reduce_sum(tf.square(tf.square(tf.nn.relu(-deviation))), axis=[1, 2])
     return bright, dark
 
 
