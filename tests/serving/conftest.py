@@ -254,17 +254,22 @@ def _starter(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Star
 RunServer = Callable[..., Server]
 
 
+def runner(stack: ExitStack) -> RunServer:
+    """Start servers with flags all of one's own, which are stopped with the stack."""
+
+    def run_server(*flags: str, address: str) -> Server:
+        server = Server(*flags, address=address)
+        stack.callback(server.stop)
+        return server
+
+    return run_server
+
+
 @pytest.fixture
 def run_server() -> Iterator[RunServer]:
     """Start servers with flags all of one's own; they live as long as the test."""
     with ExitStack() as stack:
-
-        def run_server(*flags: str, address: str) -> Server:
-            server = Server(*flags, address=address)
-            stack.callback(server.stop)
-            return server
-
-        yield run_server
+        yield runner(stack)
 
 
 Originals = Callable[..., "Original"]
