@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from batch.cluster.folder import JobFolder, open_folder
-from batch.cluster.marker import Marker, read_marker
+from batch.cluster.marker import Marker, read_markers
 from batch.cluster.parts import UnfinishedError
 from batch.cluster.planned import Planned, open_job
 from batch.cluster.shard import Notify
@@ -65,8 +65,7 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
     found = Summary()
     missing = 0
     began, ended = float("inf"), 0.0
-    for number in range(planned.shards):
-        marker = read_marker(folder, planned, number)
+    for marker in read_markers(folder, planned):
         if marker is None:
             missing += 1
             continue
@@ -84,8 +83,7 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
 
 
 def _markers(folder: JobFolder, planned: Planned) -> Iterator[Marker]:
-    for number in range(planned.shards):
-        marker = read_marker(folder, planned, number)
+    for number, marker in enumerate(read_markers(folder, planned)):
         if marker is None:
             raise UnfinishedError(f"shard {number} has just gone missing: run digits-job work {folder.name}")
         yield marker
