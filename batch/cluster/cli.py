@@ -19,7 +19,7 @@ from batch.files.walk import PNGS, STANDARD_INPUT, Walk
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
-from exporter.command import UserError, VersionOption
+from exporter.command import UserError, VersionOption, counted
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
@@ -128,15 +128,15 @@ def _print_planned(job: str, planned: "Planned") -> None:
     from batch.terminal.display import Screen, print_notice, print_passed_over
 
     target = planned.plan.target
-    images = f"{planned.files - planned.archives:,} images"
+    images = counted(planned.files - planned.archives, "image")
     if planned.archives:
-        images += f" and {planned.archives:,} archives"
+        images += f" and {counted(planned.archives, 'archive')}"
     with may_be_lost(1):
         screen = Screen()
         print_passed_over(screen, planned.skipped)
         print_notice(
             screen,
-            f"{job}: {images} in {planned.shards:,} shards, for version {target.version} of model "
+            f"{job}: {images} in {counted(planned.shards, 'shard')}, for version {target.version} of model "
             f"{target.model}; next: digits-job run {job}, or digits-job work {job} on any number of machines",
         )
 
@@ -174,7 +174,7 @@ def work(
     with _ended(job), progress(None) as show:
         worked = work_on(job, share, asking, notify, listeners=[show], tell=_print_shard)
     if worked.failed:
-        _stop(f"not answered: {len(worked.failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+        _stop(f"not answered: {counted(len(worked.failed), 'shard')} of {job}; {_RESUME}", EXIT_NOT_FINISHED)
 
 
 def _saved_model(saved_model: str | None, *, in_process: bool, server: list[str] | None) -> str | None:
@@ -239,8 +239,8 @@ def run(
             if before.missing:
                 run_engine(job, missing(job), asking, tell, notify=notify, show=show.rows)
     if failed:
-        _stop(f"not answered: {len(failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
-    notify(f"all {before.shards:,} shards are done; next: digits-job finish {job} --out preds.csv")
+        _stop(f"not answered: {counted(len(failed), 'shard')} of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+    notify(f"done: {counted(before.shards, 'shard')}; next: digits-job finish {job} --out preds.csv")
 
 
 @app.command()
@@ -314,7 +314,8 @@ def _print_shard(marker: "Marker") -> None:
     summary = marker.summary
     errors = f", {summary.errors.total():,} with an error" if summary.errors else ""
     notify(
-        f"shard {marker.shard}: {summary.rows:,} rows{errors}, in {summary.seconds:.1f} s: {summary.rate:,.0f} images/s"
+        f"shard {marker.shard}: {counted(summary.rows, 'row')}{errors}, in {summary.seconds:.1f} s: "
+        f"{summary.rate:,.0f} images/s"
     )
 
 

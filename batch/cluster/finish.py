@@ -13,6 +13,7 @@ from batch.cluster.tables import SUCCESS, Show, write_parts, write_table
 from batch.stores.urls import is_url
 from batch.summary import Summary
 from batch.table.output import check_output
+from exporter.command import counted
 
 
 def finish_job(
@@ -75,8 +76,8 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
         ended = max(ended, marker.ended)
     if missing:
         raise UnfinishedError(
-            f"{missing:,} of {planned.shards:,} shards are missing: run digits-job work {folder.name}; digits-job "
-            f"status {folder.name} says what is wrong with them"
+            f"{missing:,} of {counted(planned.shards, 'shard')} {'is' if missing == 1 else 'are'} missing: run "
+            f"digits-job work {folder.name}; digits-job status {folder.name} says what is wrong"
         )
     found.seconds = ended - began
     return found

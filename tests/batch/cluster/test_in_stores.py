@@ -186,7 +186,7 @@ def test_the_command_and_a_worker_that_is_killed(
     options = ["--shard-files", "12", "--batch-size", "4", "--model-version", "1"]
     planned = subprocess.run([*command, "plan", job, *paths, *options], capture_output=True, text=True, check=False)
     assert planned.returncode == 0, planned.stderr
-    assert "30 images and 1 archives" in planned.stdout
+    assert "30 images and 1 archive in" in planned.stdout
     scripted.script = lambda _number, _request, _context: time.sleep(0.1)
     work = [*command, "work", job, "--server", scripted.address]
     worker = subprocess.Popen(work, stderr=subprocess.DEVNULL)
