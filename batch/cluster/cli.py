@@ -74,6 +74,7 @@ def plan(
     """
     from dataclasses import replace
 
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.cluster.display import planning
@@ -101,7 +102,7 @@ def plan(
             return
         listed = PathList(sys.stdin.buffer, once=True) if STANDARD_INPUT in paths else ()
         walked = begin(walk, listed, expands=False)
-        security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+        security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
         pinned = Target(model, signature, pin_version(target, tuple(server or ()), security, timeout))
         with planning() as show:
             planned = plan_job(folder, replace(wanted, target=pinned), walked, show)
@@ -162,12 +163,13 @@ def work(
 
     Exit codes: 0 if these shards are done, whether or not rows carry errors; 3 if not.
     """
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.cluster.shard import Asking
     from batch.cluster.work import Share
     from batch.cluster.work import work as work_on
 
-    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     model = _saved_model(saved_model, in_process=in_process, server=server)
     asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
     share = Share.parse(index, of, os.environ)
@@ -214,13 +216,14 @@ def run(
 
     Exit codes: 0 if all shards are done, whether or not rows carry errors; 3 if not.
     """
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.cluster.display import answering
     from batch.cluster.engines.choice import choose
     from batch.cluster.shard import Asking, missing
     from batch.cluster.status import status_of
 
-    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     model = _saved_model(saved_model, in_process=in_process, server=server)
     asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
     run_engine = choose(engine.value, asking, attempts, workers=workers, scheduler=scheduler, master=master)
