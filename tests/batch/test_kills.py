@@ -21,7 +21,7 @@ from batch.job import Job, run_job
 from batch.table.journal import Journal
 from tests.batch.conftest import ScriptedServer
 from tests.batch.support import Client, ServerProcess, publish, read_rows, wait_for, write_scans
-from tests.conftest import RunBatch
+from tests.conftest import ROOT, RunBatch
 
 _STEP = 60  # requests between two kills, at most
 _JOURNAL = "out.csv.part"
@@ -58,24 +58,13 @@ class Swapping:
         client.signal(signal.SIGCONT)
 
 
-SMALL_MODEL = """
-import sys, tensorflow as tf
-@tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False)
-def digits(image_bytes):
-    size = tf.shape(image_bytes)
-    digit = tf.strings.to_hash_bucket_fast(image_bytes, 10)
-    return {"digit": digit, "confidence": tf.fill(size, 0.5), "error": tf.fill(size, "")}
-module = tf.Module()
-module.digits = digits
-tf.saved_model.save(module, sys.argv[1], signatures=digits)
-"""
-
-
 @pytest.fixture(scope="module")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SavedModel with the contract's signature that is loaded in no time: here servers come, go and change models."""
     folder = tmp_path_factory.mktemp("small") / "saved_model"
-    subprocess.run([sys.executable, "-c", SMALL_MODEL, str(folder)], check=True, capture_output=True)
+    # In a process of its own: this one gets along without TensorFlow.
+    command = [sys.executable, "-P", str(ROOT / "tests" / "small_model.py"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
     return folder
 
 
