@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
 if TYPE_CHECKING:
     from tests.serving.original import Original
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 # A server is to be as quiet as users get to see it, whatever is set for the tests.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
