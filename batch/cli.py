@@ -79,6 +79,7 @@ def predict(
     Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
     130 interrupted. After 3 or 130, repeat the command to resume. With --watch, SIGTERM ends it with 0.
     """
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.job import Job
@@ -106,7 +107,7 @@ def predict(
         out=_place(out),
         url=out if out is not None and is_url(out) else "",
         servers=tuple(server or ()),
-        security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata),
+        security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS),
         target=Target(model, signature, model_version, model_label),
         batch_size=batch_size,
         in_flight=in_flight,

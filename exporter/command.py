@@ -1,4 +1,4 @@
-"""What the four command lines share: errors for people, the missing-extra line, `--version`."""
+"""What the four command lines share: errors for people, the missing-extra line, counts, `--version`."""
 
 import importlib
 import importlib.util
@@ -30,6 +30,11 @@ def require_extra(extra: str, *modules: str) -> None:
 def how_to_install(extra: str) -> str:
     """Say how to install an extra of digits, which is on no package index: from a checkout, or from a wheel of it."""
     return f"run pip install '.[{extra}]' in a checkout of digits, or pip install 'WHEEL[{extra}]' with its wheel file"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and what is counted, in the singular or with an s: "1 shard", "2,000 shards"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quiet_tensorflow() -> None:

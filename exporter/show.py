@@ -43,6 +43,9 @@ def show(files: list[Path], model: Path, out: Path) -> None:
     """
     if not out.absolute().parent.is_dir():
         raise UserError(f"cannot write {out}: there is no folder {out.parent}; choose another --out")
+    for file in files:
+        # Before the model is loaded, which takes seconds.
+        _check_readable(file)
     predict = _load_newest(model)
     entries = [_entry(file, predict) for file in files]
     columns = min(_SHEET_COLUMNS, len(entries))
@@ -66,11 +69,16 @@ def show(files: list[Path], model: Path, out: Path) -> None:
         raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from None
 
 
-def _entry(file: Path, predict: tf.types.experimental.GenericFunction) -> tuple[list[Image.Image], str]:
+def _check_readable(file: Path) -> None:
     try:
-        octets = file.read_bytes()
+        with file.open("rb") as opened:
+            opened.read(1)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from None
+
+
+def _entry(file: Path, predict: tf.types.experimental.GenericFunction) -> tuple[list[Image.Image], str]:
+    octets = file.read_bytes()
     answer = {name: value.numpy()[0] for name, value in predict(**{IMAGE_BYTES: tf.constant([octets])}).items()}
     said = f"{answer[DIGIT]} ({answer[CONFIDENCE]:.3f})" if not answer[ERROR] else answer[ERROR].decode()
     return _tiles(octets), f"{said}   {file}"
@@ -89,7 +97,7 @@ def _tiles(octets: bytes) -> list[Image.Image]:
     return [_original(octets), *(_tile(Image.fromarray(values.numpy().round().astype(np.uint8))) for values in grey)]
 
 
-@tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator] # has no types
+@tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator] # has no types
 def _examine(images: tf.Tensor) -> tuple[Steps, tf.Tensor]:
     """The steps of images that can be decoded, and the windows, float32 [k, 4], of those that get a closer look."""
     _, _, pictures = decode(images)
@@ -98,7 +106,7 @@ def _examine(images: tf.Tensor) -> tuple[Steps, tf.Tensor]:
 
 
 @tf.function(  # type: ignore[untyped-decorator] # the same
-    input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.float32)]
+    autograph=False, input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None, 4], tf.float32)]
 )
 def _examine_part(images: tf.Tensor, windows: tf.Tensor) -> Steps:
     return _steps(decode_windows(images, windows)[1])[0]

@@ -24,8 +24,8 @@ RunBatch = Callable[..., "subprocess.CompletedProcess[str]"]
 LONG = (
     "tests/exporter/test_publish.py",
     "tests/exporter/network/test_fold.py",
+    "tests/exporter/test_show.py",
     "tests/batch/test_kills.py",
-    "tests/serving/test_soak.py",
     "tests/trainer/fitting/test_checkpoint.py",
     "tests/trainer/test_cli.py",
 )

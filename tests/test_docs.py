@@ -53,6 +53,12 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 METRICS_PATH = re.findall(r'path: "(.*)"', (ROOT / "serving" / "monitoring.config").read_text(encoding="utf-8"))
 
 
+def test_each_extra_has_a_line_in_the_readme() -> None:
+    """The README says how to install each of them, but for the developers' own."""
+    named = {extra for found in re.findall(r"pip install '\.\[(.*?)\]'", README) for extra in found.split(",")}
+    assert named == EXTRAS.keys() - {"dev"}
+
+
 def test_the_snippet_for_other_services_runs(server: str) -> None:
     """The README's Python snippet gets the right digits from a running server."""
     (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
+from exporter.command import UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
@@ -186,7 +186,7 @@ def _what_is_kept(checkpoints: Path) -> str:
     """Say what an interrupted run has left, and remove its folder if that is nothing."""
     done = epochs_done(checkpoints)
     if done:
-        return f"{done} epoch{'s' * (done != 1)} kept, the same command goes on from there"
+        return f"{counted(done, 'epoch')} kept, the same command goes on from there"
     if (checkpoints / LESSONS).exists():
         return "the teachers' answers are kept, the same command goes on from there"
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -12,6 +12,7 @@ from batch.archives import sparse
 from batch.archives.member import DEVICE, LINK, ArchiveError, Member, Selection, clean
 from batch.archives.source import Stream
 from batch.archives.sparse import number
+from exporter.command import counted
 from exporter.contract import MAX_FILE_BYTES, TOO_LARGE, UNREADABLE
 
 BLOCK = 512
@@ -206,7 +207,7 @@ class _Tar:
 
     def _after(self) -> str:
         """How far it could be read; a member that has begun counts."""
-        return f"{self._count:,} member{'' if self._count == 1 else 's'}"
+        return counted(self._count, "member")
 
 
 def _is_header(block: bytes) -> bool:

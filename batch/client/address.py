@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 
+from batch.client.naming import FLAGS, Naming
 from exporter.command import UserError
 from exporter.contract import DEFAULT_PORT
 
@@ -13,28 +14,31 @@ LONGEST_SOCKET_PATH = 107
 _GRPC_NAMES = ("unix:", "dns:", "ipv4:", "ipv6:")
 
 
-def target_of(named: str) -> str:
+def target_of(named: str, naming: Naming = FLAGS) -> str:
     """A gRPC target; TensorFlow Serving's port where none is given.
 
     Args:
         named: HOST, HOST:PORT, [IPv6], [IPv6]:PORT, or a gRPC name such as unix:PATH or dns:///NAME:PORT.
+        naming: what an error calls it.
 
     Raises:
         UserError: it is something else; says what to write.
     """
     if "://" in named and not named.startswith(("unix://", "dns://")):
-        raise UserError(f"--server {named}: give HOST:PORT of the gRPC port, without {named.partition('://')[0]}://")
+        raise UserError(
+            f"{naming.server} {named}: give HOST:PORT of the gRPC port, without {named.partition('://')[0]}://"
+        )
     if named.startswith(_GRPC_NAMES):
         path = named.removeprefix("unix:").removeprefix("//") if named.startswith("unix:") else ""
         if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-            raise UserError(f"--server {named}: the path of a Unix socket has at most {LONGEST_SOCKET_PATH} bytes")
+            raise UserError(
+                f"{naming.server} {named}: the path of a Unix socket has at most {LONGEST_SOCKET_PATH} bytes"
+            )
         return named
     if re.search(r"[,;\s]", named):
-        raise UserError(
-            f"--server {named}: give each address with a --server of its own; in DIGITS_SERVER put spaces between them"
-        )
+        raise UserError(f"{naming.server} {named}: give {naming.several}")
     if not named.startswith("[") and named.count(":") > 1:
-        raise UserError(f"--server {named}: put brackets around an IPv6 address, as in {_bracketed(named)}")
+        raise UserError(f"{naming.server} {named}: put brackets around an IPv6 address, as in {_bracketed(named)}")
     return named if ":" in named.rpartition("]")[2] else f"{named}:{DEFAULT_PORT}"
 
 

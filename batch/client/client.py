@@ -14,6 +14,7 @@ import grpc
 from batch.client.answers import Answer
 from batch.client.endpoint import Endpoint, Offer, refusal
 from batch.client.exchange import Exchange, Request, Steps, wait
+from batch.client.naming import ARGUMENTS
 from batch.client.security import Security
 from batch.client.tensors import STATES, Target
 from batch.client.window import DEFAULT_BATCH_SIZE, Window
@@ -73,7 +74,7 @@ class BaseClient:
             raise TypeError('name a server, such as "localhost:8500"')
         if version is not None and label is not None:
             raise TypeError("version and label exclude each other: give one")
-        self._endpoint = Endpoint(servers, security)
+        self._endpoint = Endpoint(servers, security, ARGUMENTS)
         self._target = Target(model, signature, version, label)
         self._timeout = timeout
         self._in_flight = in_flight
@@ -109,7 +110,7 @@ class BaseClient:
             try:
                 states = replica.states(self._target, self._timeout)
             except grpc.RpcError as error:
-                reasons.append(refusal(replica.address, error))
+                reasons.append(refusal(replica, error))
             else:
                 return {version: STATES.get(state, str(state)) for version, state in states.items()}
         raise reasons[0]

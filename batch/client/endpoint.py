@@ -17,6 +17,7 @@ from batch.client import wire_pb2 as wire
 from batch.client.address import target_of
 from batch.client.answers import read_answers
 from batch.client.faults import may_pass
+from batch.client.naming import FLAGS, Naming
 from batch.client.probe import probe
 from batch.client.security import Security
 from batch.client.tensors import AVAILABLE, DT_STRING, END, UNLOADING, AnswerError, Target, predict_request
@@ -52,8 +53,8 @@ class ServerError(UserError):
 class NotServedError(UserError):
     """The server has no such model, version or label; `reason` says it without what to do."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"{reason}; choose another with --model, --model-version or --model-label")
+    def __init__(self, reason: str, naming: Naming = FLAGS) -> None:
+        super().__init__(f"{reason}; choose another with {naming.model}")
         self.reason = reason
 
 
@@ -73,8 +74,9 @@ class Offer:
 class Replica:
     """A channel to one address and the calls that are made on it."""
 
-    def __init__(self, address: str, security: Security) -> None:
+    def __init__(self, address: str, security: Security, naming: Naming) -> None:
         self.address = address
+        self.naming = naming
         self.rests_until = 0.0
         self.failures = 0
         """On end."""
@@ -129,10 +131,16 @@ class Endpoint:
     Args:
         addresses: what the user wrote, HOST, HOST:PORT, or a gRPC name such as unix:PATH or dns:///NAME:PORT.
         security: of every channel.
+        naming: what errors call the settings.
     """
 
-    def __init__(self, addresses: Sequence[str], security: Security = Security()) -> None:  # noqa: B008 - immutable
-        self._share([Replica(target_of(address), security) for address in addresses])
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        security: Security = Security(),  # noqa: B008 - immutable
+        naming: Naming = FLAGS,
+    ) -> None:
+        self._share([Replica(target_of(address, naming), security, naming) for address in addresses])
 
     def _share(self, replicas: "list[Replica]") -> None:
         """Give each of these its turn."""
@@ -209,7 +217,7 @@ class Endpoint:
             try:
                 read_answers(replica.predict(request, timeout).result(), 1, offer.outputs)
             except grpc.RpcError as error:
-                raise ServerError(f"a test image gets no answer: {refusal(replica.address, error)}") from None
+                raise ServerError(f"a test image gets no answer: {refusal(replica, error)}") from None
             except AnswerError as error:
                 raise ServerError(f"{replica.address} does not keep the contract: {error}") from None
 
@@ -230,13 +238,13 @@ class Endpoint:
             except grpc.RpcError as error:
                 # It was there a moment ago: what may pass is waited out as it is later on.
                 if not may_pass(error) or remaining < _PAUSE_S:
-                    raise refusal(replica.address, error) from None
+                    raise refusal(replica, error) from None
                 time.sleep(_PAUSE_S)
         offered = sorted(name for name in signatures if not name.startswith("__"))
         if target.signature not in signatures:
             raise UserError(
                 f"model {target.model} on {replica.address} has no signature {target.signature!r}; "
-                f"it offers {', '.join(offered)}: choose one with --signature"
+                f"it offers {', '.join(offered)}: choose one with {replica.naming.signature}"
             )
         signature = signatures[target.signature]
         inputs = [name for name, tensor in signature.inputs.items() if tensor.dtype == DT_STRING]
@@ -257,7 +265,7 @@ def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[R
         states = replica.states(target, timeout)
     except grpc.RpcError as error:
         if not may_pass(error):
-            raise refusal(replica.address, error) from None
+            raise refusal(replica, error) from None
         if error.code() in _SILENT:
             _refuse_mismatch(replica)
         return f"{replica.address}: it does not answer ({error.details()})"
@@ -268,7 +276,8 @@ def _look_for(replica: Replica, target: Target, timeout: float, versions: dict[R
         # A server lists what it has unloaded until it ends, and does not load it again by itself.
         gone = ", ".join(map(str, states))
         raise NotServedError(
-            f"{replica.address} has unloaded version {gone} of model {target.model}, or failed to load it"
+            f"{replica.address} has unloaded version {gone} of model {target.model}, or failed to load it",
+            replica.naming,
         )
     return f"{replica.address}: no version of {target.model} is AVAILABLE"
 
@@ -279,19 +288,19 @@ def _refuse_mismatch(replica: Replica) -> None:
         return
     from batch.client.protocol import mismatch  # noqa: PLC0415 - where something is wrong already
 
-    found = mismatch(replica.address, replica.security)
+    found = mismatch(replica.address, replica.security, replica.naming)
     replica.is_examined = found is not None
     if found:
         raise ServerError(found)
 
 
-def refusal(address: str, error: grpc.RpcError) -> UserError:
+def refusal(replica: Replica, error: grpc.RpcError) -> UserError:
     """What a failed call says, for people: the user's mistake or the server's."""
-    text = f"{address}: {error.details()} ({error.code().name})"
+    text, naming = f"{replica.address}: {error.details()} ({error.code().name})", replica.naming
     if error.code() is grpc.StatusCode.NOT_FOUND:
-        return NotServedError(text)
+        return NotServedError(text, naming)
     if error.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-        return UserError(f"{text}; give what the server wants to see with --metadata or --tls-cert")
+        return UserError(f"{text}; give what the server wants to see with {naming.metadata} or {naming.certificate}")
     if error.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION):
         return UserError(text)
     return ServerError(text)

@@ -270,7 +270,7 @@ class Exchange:
         """Halve a request that is refused for one of its images, until that image alone carries the error."""
         is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
-            raise _refusal_of_request(part.replica.address, error)
+            raise _refusal_of_request(part.replica, error)
         if not request.is_probed:
             yield from self._probe(part.replica, error)
             request.is_probed = True
@@ -298,7 +298,7 @@ class Exchange:
         try:
             yield from self._answer(self._send([0], [probe()]))
         except grpc.RpcError:
-            raise _refusal_of_request(replica.address, error) from None
+            raise _refusal_of_request(replica, error) from None
 
     def _look_for_swap(self, replica: Replica) -> None:
         """Raise VersionSwappedError if the version to keep to has made place for a newer one."""
@@ -318,6 +318,6 @@ def _cancel(request: Request) -> None:
         part.future.cancel()
 
 
-def _refusal_of_request(address: str, error: grpc.RpcError) -> ServerError:
+def _refusal_of_request(replica: Replica, error: grpc.RpcError) -> ServerError:
     """A fault in the middle of a run, whoever's it is: what is done is kept."""
-    return ServerError(str(refusal(address, error)))
+    return ServerError(str(refusal(replica, error)))

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 
+from batch.client.naming import FLAGS, Naming
 from batch.client.security import Security
 from exporter.contract import DEFAULT_PORT
 
@@ -21,12 +22,13 @@ _HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0
 _SETTINGS = 4
 
 
-def mismatch(address: str, security: Security) -> str | None:
+def mismatch(address: str, security: Security, naming: Naming = FLAGS) -> str | None:
     """Why no call over gRPC can be made to a port, for as long as one may wait.
 
     Args:
         address: a gRPC name of HOST:PORT; what others stand for is not looked into.
         security: of the channel.
+        naming: what is to be changed there.
 
     Returns:
         What the port speaks and what to do; empty where nothing is wrong that can be seen; None where nobody listens.
@@ -37,33 +39,35 @@ def mismatch(address: str, security: Security) -> str | None:
     host, port = named["v6"] or named["host"], int(named["port"])
     try:
         socket.create_connection((host, port), _PATIENCE_S).close()
-        found = _over_tls(host, port, security) if security.tls else _plainly(host, port)
+        found = _over_tls(host, port, security, naming) if security.tls else _plainly(host, port, naming)
     except (OSError, OverflowError):
         return None
     return f"{address} {found}" if found else ""
 
 
-def _plainly(host: str, port: int) -> str:
+def _plainly(host: str, port: int, naming: Naming) -> str:
     """What is wrong with a port that is spoken to without TLS."""
     try:
         is_http_2 = _shake_hands(host, port, _context(ca=None, checks=False))
     except OSError:
         return _rest("HTTP/1") if _says(host, port, _HTTP_1).startswith(b"HTTP/1") else ""
-    return "speaks TLS: add --tls-ca FILE, or --tls" if is_http_2 else _rest("HTTP/1 over TLS")
+    return f"speaks TLS: add {naming.tls}" if is_http_2 else _rest("HTTP/1 over TLS")
 
 
-def _over_tls(host: str, port: int, security: Security) -> str:
+def _over_tls(host: str, port: int, security: Security, naming: Naming) -> str:
     """What is wrong with a port that is spoken to over TLS."""
     try:
         is_http_2 = _shake_hands(host, port, _context(security.ca, checks=True))
     except ssl.SSLCertVerificationError as error:
         reason = error.verify_message.rstrip(".")
-        return f"has a certificate that is not trusted ({reason}): name its authority with --tls-ca, or another address"
+        return (
+            f"has a certificate that is not trusted ({reason}): name its authority with {naming.ca}, or another address"
+        )
     except OSError:
         if _says(host, port, _HTTP_1).startswith(b"HTTP/1"):
             return _rest("HTTP/1 without TLS")
         greeting = _says(host, port, _HTTP_2)
-        return "speaks no TLS: leave out --tls and --tls-ca" if greeting[3:4] == bytes([_SETTINGS]) else ""
+        return f"speaks no TLS: leave out {naming.plain}" if greeting[3:4] == bytes([_SETTINGS]) else ""
     return "" if is_http_2 else _rest("HTTP/1 over TLS")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 
+from batch.client.naming import ARGUMENTS, Naming
 from exporter.command import UserError
 
 METADATA_VARIABLE = "DIGITS_METADATA"
@@ -48,7 +49,13 @@ class Security:
 
 
 def read_security(
-    *, tls: bool, ca: Path | None, certificate: Path | None, key: Path | None, metadata: Path | None
+    *,
+    tls: bool,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    metadata: Path | None,
+    naming: Naming = ARGUMENTS,
 ) -> Security:
     """Read what the options name.
 
@@ -58,18 +65,19 @@ def read_security(
         certificate: file of our certificate chain.
         key: file of its private key.
         metadata: file of metadata, a `name: value` on each line; without it, DIGITS_METADATA holds such lines.
+        naming: what errors call these.
 
     Raises:
         UserError: a file cannot be read, or holds something else; never tells what is in it.
     """
     if (certificate is None) != (key is None):
-        raise UserError("--tls-cert and --tls-key go together: give both for mutual TLS")
+        raise UserError(f"{naming.certificate} and {naming.key} go together: give both for mutual TLS")
     return Security(
         tls=tls or ca is not None or certificate is not None,
-        ca=_read_pem(ca, "--tls-ca"),
-        certificate=_read_pem(certificate, "--tls-cert"),
-        key=_read_pem(key, "--tls-key"),
-        metadata=_read_metadata(metadata),
+        ca=_read_pem(ca, naming.ca, "certificate"),
+        certificate=_read_pem(certificate, naming.certificate, "certificate"),
+        key=_read_pem(key, naming.key, "private key"),
+        metadata=_read_metadata(metadata, naming.metadata),
     )
 
 
@@ -80,20 +88,19 @@ def _read(path: Path, option: str) -> bytes:
         raise UserError(f"{option} {path}: {error.strerror}; name a file that can be read") from None
 
 
-def _read_pem(path: Path | None, option: str) -> bytes | None:
+def _read_pem(path: Path | None, option: str, kind: str) -> bytes | None:
     if path is None:
         return None
     pem = _read(path, option)
-    wanted = b"PRIVATE KEY-----" if option == "--tls-key" else b"-----BEGIN CERTIFICATE-----"
+    wanted = b"PRIVATE KEY-----" if kind == "private key" else b"-----BEGIN CERTIFICATE-----"
     if wanted not in pem:
-        kind = "private key" if option == "--tls-key" else "certificate"
         raise UserError(f"{option} {path}: holds no {kind} in PEM form")
     return pem
 
 
-def _read_metadata(path: Path | None) -> Metadata:
+def _read_metadata(path: Path | None, option: str) -> Metadata:
     if path is not None:
-        return parse_metadata(_read(path, "--metadata").decode("utf-8-sig", errors="replace"), f"--metadata {path}")
+        return parse_metadata(_read(path, option).decode("utf-8-sig", errors="replace"), f"{option} {path}")
     return parse_metadata(os.environ.get(METADATA_VARIABLE, ""), METADATA_VARIABLE)
 
 

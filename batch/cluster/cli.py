@@ -19,7 +19,7 @@ from batch.files.walk import PNGS, STANDARD_INPUT, Walk
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
-from exporter.command import UserError, VersionOption
+from exporter.command import UserError, VersionOption, counted
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def plan(
     """
     from dataclasses import replace
 
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.cluster.display import planning
@@ -101,7 +102,7 @@ def plan(
             return
         listed = PathList(sys.stdin.buffer, once=True) if STANDARD_INPUT in paths else ()
         walked = begin(walk, listed, expands=False)
-        security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+        security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
         pinned = Target(model, signature, pin_version(target, tuple(server or ()), security, timeout))
         with planning() as show:
             planned = plan_job(folder, replace(wanted, target=pinned), walked, show)
@@ -128,15 +129,15 @@ def _print_planned(job: str, planned: "Planned") -> None:
     from batch.terminal.display import Screen, print_notice, print_passed_over
 
     target = planned.plan.target
-    images = f"{planned.files - planned.archives:,} images"
+    images = counted(planned.files - planned.archives, "image")
     if planned.archives:
-        images += f" and {planned.archives:,} archives"
+        images += f" and {counted(planned.archives, 'archive')}"
     with may_be_lost(1):
         screen = Screen()
         print_passed_over(screen, planned.skipped)
         print_notice(
             screen,
-            f"{job}: {images} in {planned.shards:,} shards, for version {target.version} of model "
+            f"{job}: {images} in {counted(planned.shards, 'shard')}, for version {target.version} of model "
             f"{target.model}; next: digits-job run {job}, or digits-job work {job} on any number of machines",
         )
 
@@ -162,19 +163,20 @@ def work(
 
     Exit codes: 0 if these shards are done, whether or not rows carry errors; 3 if not.
     """
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.cluster.shard import Asking
     from batch.cluster.work import Share
     from batch.cluster.work import work as work_on
 
-    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     model = _saved_model(saved_model, in_process=in_process, server=server)
     asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
     share = Share.parse(index, of, os.environ)
     with _ended(job), progress(None) as show:
         worked = work_on(job, share, asking, notify, listeners=[show], tell=_print_shard)
     if worked.failed:
-        _stop(f"not answered: {len(worked.failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+        _stop(f"not answered: {counted(len(worked.failed), 'shard')} of {job}; {_RESUME}", EXIT_NOT_FINISHED)
 
 
 def _saved_model(saved_model: str | None, *, in_process: bool, server: list[str] | None) -> str | None:
@@ -214,13 +216,14 @@ def run(
 
     Exit codes: 0 if all shards are done, whether or not rows carry errors; 3 if not.
     """
+    from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.cluster.display import answering
     from batch.cluster.engines.choice import choose
     from batch.cluster.shard import Asking, missing
     from batch.cluster.status import status_of
 
-    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata)
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     model = _saved_model(saved_model, in_process=in_process, server=server)
     asking = Asking(tuple(server or ()), security, in_flight, timeout, model)
     run_engine = choose(engine.value, asking, attempts, workers=workers, scheduler=scheduler, master=master)
@@ -239,8 +242,8 @@ def run(
             if before.missing:
                 run_engine(job, missing(job), asking, tell, notify=notify, show=show.rows)
     if failed:
-        _stop(f"not answered: {len(failed):,} shards of {job}; {_RESUME}", EXIT_NOT_FINISHED)
-    notify(f"all {before.shards:,} shards are done; next: digits-job finish {job} --out preds.csv")
+        _stop(f"not answered: {counted(len(failed), 'shard')} of {job}; {_RESUME}", EXIT_NOT_FINISHED)
+    notify(f"done: {counted(before.shards, 'shard')}; next: digits-job finish {job} --out preds.csv")
 
 
 @app.command()
@@ -314,7 +317,8 @@ def _print_shard(marker: "Marker") -> None:
     summary = marker.summary
     errors = f", {summary.errors.total():,} with an error" if summary.errors else ""
     notify(
-        f"shard {marker.shard}: {summary.rows:,} rows{errors}, in {summary.seconds:.1f} s: {summary.rate:,.0f} images/s"
+        f"shard {marker.shard}: {counted(summary.rows, 'row')}{errors}, in {summary.seconds:.1f} s: "
+        f"{summary.rate:,.0f} images/s"
     )
 
 

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from batch.cluster.status import Status
 from batch.terminal.display import print_notice
+from exporter.command import counted
 
 _EVERY_S = 0.2
 _LOG_EVERY_S = 60.0
@@ -74,8 +75,8 @@ class _Log:
             self._told = now
             rate = self._rows / (now - self._started)
             self._notify(
-                f"{self._done:,} of {self._shards:,} shards done; {self._rows:,} images, {rate:,.0f} images/s, "
-                f"{self._errors:,} errors"
+                f"{self._done:,} of {counted(self._shards, 'shard')} done; {self._rows:,} images, "
+                f"{rate:,.0f} images/s, {self._errors:,} errors"
             )
 
 
@@ -152,7 +153,9 @@ def print_status(console: Console, job: str, status: Status) -> None:
             f"{failure.reason}",
         )
     if status.failed > _MOST_LINES:
-        print_notice(console, f"{status.failed - _MOST_LINES:,} more shards failed; --json lists the first of them")
+        print_notice(
+            console, f"{counted(status.failed - _MOST_LINES, 'more shard')} failed; --json lists the first of them"
+        )
 
 
 def _time(seconds: float) -> str:

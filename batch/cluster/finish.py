@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from batch.cluster.folder import JobFolder, open_folder
-from batch.cluster.marker import Marker, read_marker
+from batch.cluster.marker import Marker, read_markers
 from batch.cluster.parts import UnfinishedError
 from batch.cluster.planned import Planned, open_job
 from batch.cluster.shard import Notify
@@ -13,6 +13,7 @@ from batch.cluster.tables import SUCCESS, Show, write_parts, write_table
 from batch.stores.urls import is_url
 from batch.summary import Summary
 from batch.table.output import check_output
+from exporter.command import counted
 
 
 def finish_job(
@@ -65,8 +66,7 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
     found = Summary()
     missing = 0
     began, ended = float("inf"), 0.0
-    for number in range(planned.shards):
-        marker = read_marker(folder, planned, number)
+    for marker in read_markers(folder, planned):
         if marker is None:
             missing += 1
             continue
@@ -76,16 +76,15 @@ def _summarise(folder: JobFolder, planned: Planned) -> Summary:
         ended = max(ended, marker.ended)
     if missing:
         raise UnfinishedError(
-            f"{missing:,} of {planned.shards:,} shards are missing: run digits-job work {folder.name}; digits-job "
-            f"status {folder.name} says what is wrong with them"
+            f"{missing:,} of {counted(planned.shards, 'shard')} {'is' if missing == 1 else 'are'} missing: run "
+            f"digits-job work {folder.name}; digits-job status {folder.name} says what is wrong"
         )
     found.seconds = ended - began
     return found
 
 
 def _markers(folder: JobFolder, planned: Planned) -> Iterator[Marker]:
-    for number in range(planned.shards):
-        marker = read_marker(folder, planned, number)
+    for number, marker in enumerate(read_markers(folder, planned)):
         if marker is None:
             raise UnfinishedError(f"shard {number} has just gone missing: run digits-job work {folder.name}")
         yield marker

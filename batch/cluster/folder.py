@@ -32,6 +32,9 @@ class JobFolder(Protocol):
     name: str
     """As the user wrote it."""
 
+    readers: int
+    """How many threads read files at once where many are read; 1 where that gains nothing."""
+
     def read(self, name: str, /) -> bytes:
         """The content of a file. Raises FileNotFoundError if it is not there."""
 

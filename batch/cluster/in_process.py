@@ -9,6 +9,7 @@ import grpc
 
 from batch.client import wire_pb2 as wire
 from batch.client.endpoint import Endpoint, NotServedError, Replica
+from batch.client.naming import FLAGS
 from batch.client.tensors import DT_STRING, Target
 from exporter.command import UserError, quiet_tensorflow, require_extra
 
@@ -55,6 +56,7 @@ class _Loaded(Replica):
         self.address = str(folder)
         self.rests_until = 0.0
         self.failures = 0
+        self.naming = FLAGS
         self._version = int(folder.name)
         self._constant = tf.constant
         self._op_error = tf.errors.OpError

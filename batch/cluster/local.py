@@ -23,7 +23,7 @@ from batch.cluster.folder import open_folder
 from batch.cluster.planned import open_job
 from batch.cluster.shard import Asking, Notify
 from batch.disk.logs import last_line
-from exporter.command import UserError
+from exporter.command import UserError, counted
 
 Tell = Callable[[int, Exception | None], None]
 """Is told of each shard as it ends: its number, and why it failed for good."""
@@ -106,7 +106,9 @@ def run_local(
                 failures += 1
                 tell(fact["failed"], ShardFailedError(fact["reason"]))
                 if failures >= max(how.attempts, how.workers):
-                    raise ShardFailedError(f"{failures} shards failed on end, the last with: {fact['reason']}")
+                    raise ShardFailedError(
+                        f"{counted(failures, 'shard')} failed on end, the last with: {fact['reason']}"
+                    )
 
 
 class _Pool:

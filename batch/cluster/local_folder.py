@@ -23,6 +23,8 @@ class LocalFolder:
         job: where it is; need not be there yet.
     """
 
+    readers = 1
+
     def __init__(self, job: str) -> None:
         self.name = job
         self._root = Path(job)

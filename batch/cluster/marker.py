@@ -6,14 +6,21 @@ answers a shard a second time can harm neither its part nor its marker.
 
 import json
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from batch.cluster.folder import JobFolder
 from batch.cluster.planned import Planned
 from batch.files.skipped import Skipped
 from batch.summary import Summary
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,41 @@ def read_failure(folder: JobFolder, number: int) -> Failure | None:
         return Failure(**facts)
     except (FileNotFoundError, ValueError, TypeError):
         return None
+
+
+def read_markers(folder: JobFolder, planned: Planned) -> Iterator[Marker | None]:
+    """The markers of all shards, in their order. As `read_marker`."""
+    return _in_order(partial(read_marker, folder, planned), planned.shards, folder.readers)
+
+
+def read_states(folder: JobFolder, planned: Planned) -> Iterator[Marker | Failure | None]:
+    """Of each shard its marker, or else how its last attempt failed, if any did. Raises OSError."""
+
+    def read(number: int) -> Marker | Failure | None:
+        return read_marker(folder, planned, number) or read_failure(folder, number)
+
+    return _in_order(read, planned.shards, folder.readers)
+
+
+def _in_order(read: Callable[[int], _Found], count: int, readers: int) -> Iterator[_Found]:
+    """What is read for each shard, by so many threads, a few shards ahead of their turn."""
+    if readers == 1:
+        yield from map(read, range(count))
+        return
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a job in a folder starts without it
+
+    threads = ThreadPoolExecutor(readers)
+    coming: deque[Future[_Found]] = deque()
+    try:
+        for number in range(count):
+            coming.append(threads.submit(read, number))
+            if len(coming) == 2 * readers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        # A store that is away keeps a request for long: nobody waits for it after Ctrl-C.
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def note_failure(folder: JobFolder, number: int, host: str, reason: str) -> None:

@@ -16,7 +16,7 @@ from batch.client.security import Security
 from batch.client.window import Window
 from batch.cluster.folder import Draft, JobFolder, open_folder
 from batch.cluster.manifest import ShardError, read_shard
-from batch.cluster.marker import Marker, failure_name, marker_name, note_failure, read_marker
+from batch.cluster.marker import Marker, failure_name, marker_name, note_failure, read_marker, read_markers
 from batch.cluster.opening import Opening, at
 from batch.cluster.planned import Plan, Planned, open_job
 from batch.cluster.reach import let_go, reach
@@ -105,7 +105,7 @@ def missing(job: str) -> Iterator[int]:
     """The shards without a valid marker. Raises UserError if there is no such job, OSError if it cannot be read."""
     folder = open_folder(job)
     planned = open_job(folder)
-    return (number for number in range(planned.shards) if read_marker(folder, planned, number) is None)
+    return (number for number, marker in enumerate(read_markers(folder, planned)) if marker is None)
 
 
 def reason_of(error: UserError | OSError) -> str:

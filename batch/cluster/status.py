@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from batch.cluster.folder import open_folder
-from batch.cluster.marker import Failure, read_failure, read_marker
+from batch.cluster.marker import Failure, Marker, read_states
 from batch.cluster.planned import open_job
 
 _LATEST = 64  # shards that the rate is taken from
@@ -63,17 +63,16 @@ def status_of(job: str) -> Status:
     status = Status(planned.shards, planned.files, planned.archives)
     # When each of the latest shards ended, how long it took, and its rows.
     latest: list[tuple[float, float, int]] = []
-    for number in range(planned.shards):
-        marker = read_marker(folder, planned, number)
-        if marker is None:
+    for found in read_states(folder, planned):
+        if not isinstance(found, Marker):
             status.missing += 1
-            _add_failure(status, read_failure(folder, number))
+            _add_failure(status, found)
             continue
         status.done += 1
-        status.rows += marker.summary.rows
-        status.errors.update(marker.summary.errors)
-        status.versions.update(marker.summary.versions)
-        heapq.heappush(latest, (marker.ended, marker.summary.seconds, marker.summary.rows))
+        status.rows += found.summary.rows
+        status.errors.update(found.summary.errors)
+        status.versions.update(found.summary.versions)
+        heapq.heappush(latest, (found.ended, found.summary.seconds, found.summary.rows))
         if len(latest) > _LATEST:
             heapq.heappop(latest)
     if status.missing and latest:

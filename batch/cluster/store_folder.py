@@ -21,6 +21,8 @@ class StoreFolder:
         job: the URL; nothing need be there yet.
     """
 
+    readers = 32
+
     def __init__(self, job: str) -> None:
         self.name = job
         where = parse_url(job)

@@ -212,6 +212,12 @@ def test_the_client_image_is_thin(project: Project) -> None:
     assert int(size.split()[0]) < 100
 
 
+def test_the_client_image_notices_files_at_once(project: Project) -> None:
+    """--watch has inotify there."""
+    run = ["run", "--rm", "--network=none", "--entrypoint", "python", f"{project.name}-batch"]
+    assert _docker(*run, "-c", "import inotify_simple; inotify_simple.INotify(); print('yes')") == "yes\n"
+
+
 def test_healthy_means_that_the_model_is_available(builtin: Service) -> None:
     """A server that listens but has no version to serve is not healthy; once it has, it is."""
     assert builtin.health_without_model != "healthy"

@@ -17,7 +17,7 @@ def answer(shipped_model: Path) -> Answer:
 
     network = tf.saved_model.load(str(shipped_model / "1")).signatures["pixels"]
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
     def graph(image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         code, index, field, has_ink = read(image_bytes)
         return code, index, tf.cast(tf.round(field * 255), tf.uint8), has_ink

@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
 if TYPE_CHECKING:
     from tests.serving.original import Original
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 # A server is to be as quiet as users get to see it, whatever is set for the tests.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
 
@@ -254,17 +254,22 @@ def _starter(stack: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Star
 RunServer = Callable[..., Server]
 
 
+def runner(stack: ExitStack) -> RunServer:
+    """Start servers with flags all of one's own, which are stopped with the stack."""
+
+    def run_server(*flags: str, address: str) -> Server:
+        server = Server(*flags, address=address)
+        stack.callback(server.stop)
+        return server
+
+    return run_server
+
+
 @pytest.fixture
 def run_server() -> Iterator[RunServer]:
     """Start servers with flags all of one's own; they live as long as the test."""
     with ExitStack() as stack:
-
-        def run_server(*flags: str, address: str) -> Server:
-            server = Server(*flags, address=address)
-            stack.callback(server.stop)
-            return server
-
-        yield run_server
+        yield runner(stack)
 
 
 Originals = Callable[..., "Original"]

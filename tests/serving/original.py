@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
+from tests.serving.conftest import READY_SECONDS
 from tests.serving.rest.test_rest import free_port
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Original:
 
     def wait_until_ready(self) -> None:
         """Ask for a model that there is none of until the answer is that there is none."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             try:
                 self.predict(name="intentionally missing")

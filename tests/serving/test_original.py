@@ -1,6 +1,8 @@
 """What scripts and clients written for TensorFlow Serving count on: its flags, its files, its answers."""
 
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +16,9 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
 )
 
-from tests.serving.conftest import model_entry, model_list
+from tests.serving.conftest import model_entry, model_list, runner
 from tests.serving.old_models import write_affine
-from tests.serving.original import VERSION, of_model
+from tests.serving.original import VERSION, Original, of_model
 
 if TYPE_CHECKING:
     from tests.serving.conftest import Originals, RunServe
@@ -32,9 +34,16 @@ def half_plus_three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_affine(tmp_path_factory.mktemp("half_plus_three") / VERSION, 3.0).parent
 
 
-def test_predict_over_tcp_and_socket(half_plus_two: Path, original: "Originals") -> None:
+@pytest.fixture(scope="module")
+def server(half_plus_two: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Original]:
+    """A server of half plus two for the tests that only ask."""
+    with ExitStack() as stack:
+        socket = tmp_path_factory.mktemp("s") / "tf-serving.sock"
+        yield Original(runner(stack), socket, *of_model(half_plus_two))
+
+
+def test_predict_over_tcp_and_socket(server: Original) -> None:
     """As soon as a missing model is told to be missing, the others answer, by TCP and socket, filtered or not."""
-    server = original(*of_model(half_plus_two))
     assert server.predict() == (3.0, 123, "serving_default")
     assert server.predict(output_filter=("y",), signature="serving_default") == (3.0, 123, "serving_default")
     assert server.predict(address=f"unix:{server.socket}") == (3.0, 123, "serving_default")
@@ -42,9 +51,8 @@ def test_predict_over_tcp_and_socket(half_plus_two: Path, original: "Originals")
     assert server.predict(shape=(1, 1)) == (3.0, 123, "serving_default")
 
 
-def test_rest(half_plus_two: Path, original: "Originals") -> None:
+def test_rest(server: Original) -> None:
     """REST answers rows and columns, states and signatures, in the original's very JSON."""
-    server = original(*of_model(half_plus_two))
     path = "/v1/models/default"
     assert server.get(f"{path}:predict", {"instances": [2.0, 3.0, 4.0]}) == {"predictions": [3.0, 3.5, 4.0]}
     assert server.get(f"{path}:predict", {"inputs": [2.0, 3.0, 4.0]}) == {"outputs": [3.0, 3.5, 4.0]}
@@ -66,18 +74,17 @@ def test_rest(half_plus_two: Path, original: "Originals") -> None:
     assert signatures["regress"]["inputs"]["inputs"]["dtype"] == "DT_STRING"
 
 
-def test_metadata_and_status(half_plus_two: Path, original: "Originals") -> None:
+def test_metadata_and_status(server: Original) -> None:
     """GetModelMetadata names signatures by TensorFlow 1, and GetModelStatus has one version, without an error."""
-    server = original(*of_model(half_plus_two)).server
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "default"
-    packed = server.prediction.GetModelMetadata(request, 5.0).metadata["signature_def"]
+    packed = server.server.prediction.GetModelMetadata(request, 5.0).metadata["signature_def"]
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert packed.Unpack(signatures)
     assert signatures.signature_def["serving_default"].inputs["x"].name == "x:0"
-    assert server.states("default") == {123: ("AVAILABLE", "")}
+    assert server.server.states("default") == {123: ("AVAILABLE", "")}
     status = get_model_status_pb2.GetModelStatusRequest(model_spec={"name": "default"})
-    (entry,) = server.models.GetModelStatus(status, 5.0).model_version_status
+    (entry,) = server.server.models.GetModelStatus(status, 5.0).model_version_status
     assert entry.HasField("status")
     assert entry.status.error_code == 0
 

@@ -188,18 +188,18 @@ def interrupt(recipe: str, data: Path, *, cwd: Path, seen: str) -> tuple[int, st
 
 
 @pytest.mark.parametrize(
-    ("recipe", "seen"),
+    ("recipe", "seen", "copies"),
     [
-        ("dense-128-32", "Starting TensorFlow"),
-        ("dense-128-32", f"epoch 1/{find('dense-128-32').epochs}: loss "),
-        ("dense-1024-1024-1024", f"epoch 1/{find('dense-1024-1024-1024').epochs}: loss "),
+        ("dense-128-32", "Starting TensorFlow", 50),
+        ("dense-128-32", f"epoch 1/{find('dense-128-32').epochs}: loss ", 50),
+        ("dense-1024-1024-1024", f"epoch 1/{find('dense-1024-1024-1024').epochs}: loss ", 2),
     ],
 )
-def test_interrupt(tmp_path: Path, dataset: Dataset, recipe: str, seen: str) -> None:
+def test_interrupt(tmp_path: Path, dataset: Dataset, recipe: str, seen: str, copies: int) -> None:
     """Ctrl-C at the start or while fitting ends with exit code 130 and one line; what is kept is said."""
     data = tmp_path / "large.npz"
     # Large enough to be interrupted before it is done.
-    arrays = {key: np.concatenate([array] * 50) for key, array in vars(dataset).items()}
+    arrays = {key: np.concatenate([array] * copies) for key, array in vars(dataset).items()}
     np.savez(data, allow_pickle=True, **arrays)
     code, shown = interrupt(recipe, data, cwd=tmp_path, seen=seen)
     assert code == 130

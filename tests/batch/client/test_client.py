@@ -5,14 +5,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import pytest
 
-from batch.client import AsyncClient, Client, Prediction, ServerError, UserError
+from batch.client import AsyncClient, Client, Prediction, ServerError, UserError, read_security
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import ROOT
 
@@ -36,6 +36,44 @@ def test_predictions_come_in_order(scripted: ScriptedServer, client: Client) -> 
     assert [prediction.digit for prediction in predictions] == [number % 10 for number in range(5500)]
     assert sorted(scripted.sizes) == [500, 1000, 1000, 1000, 1000, 1000]
     assert predictions[7] == Prediction(7, 0.5, "", 1, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (grpc.StatusCode.NOT_FOUND, "choose another with model, version or label"),
+        (grpc.StatusCode.UNAUTHENTICATED, "with metadata or certificate"),
+    ],
+)
+def test_a_refusal_names_arguments(scripted: ScriptedServer, client: Client, code: grpc.StatusCode, said: str) -> None:
+    """What the caller can change is called as the client's arguments are, not as a command's flags."""
+    scripted.on_other_calls = lambda context: context.abort(code, "no")
+    calls: tuple[Callable[[], object], ...] = (client.status, lambda: client.predict(images(1)))
+    for call in calls:
+        with pytest.raises(UserError) as refused:
+            call()
+        assert said in str(refused.value)
+        assert "--" not in str(refused.value)
+
+
+def test_wrong_arguments_are_named(scripted: ScriptedServer, tmp_path: Path) -> None:
+    """Addresses, signatures and files of certificates that are wrong are told by the names of arguments."""
+    calls: dict[str, Callable[[], object]] = {
+        "server http://here": lambda: Client("http://here"),
+        "server a,b: give each address as an argument of its own": lambda: Client("a,b"),
+        "choose one with signature": lambda: Client(scripted.address, signature="none").predict(images(1)),
+        "certificate and key go together": lambda: read_security(
+            tls=True, ca=None, certificate=tmp_path / "own.pem", key=None, metadata=None
+        ),
+        f"ca {tmp_path}/ca.pem: ": lambda: read_security(
+            tls=True, ca=tmp_path / "ca.pem", certificate=None, key=None, metadata=None
+        ),
+    }
+    for said, call in calls.items():
+        with pytest.raises(UserError) as refused:
+            call()
+        assert said in str(refused.value)
+        assert "--" not in str(refused.value)
 
 
 def test_nothing_is_asked_about_nothing(scripted: ScriptedServer, client: Client) -> None:

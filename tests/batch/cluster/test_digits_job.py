@@ -93,7 +93,9 @@ def test_from_plan_to_table(
 def test_rows_with_errors(tmp_path: Path, digits_job: RunJob, scripted: ScriptedServer) -> None:
     """A worker that did its work ends with 0, whatever the rows say; the table at the end tells by 1."""
     write_files(tmp_path / "scans", 5)
-    digits_job("plan", "job", "scans", "--model-version", "1")
+    assert "job: 5 images in 1 shard, for" in digits_job("plan", "job", "scans", "--model-version", "1").stdout
+    early = digits_job("finish", "job", "--out", "job.jsonl").stderr
+    assert "1 of 1 shard is missing" in early
     (tmp_path / "scans" / "0002.png").unlink()
     worked = digits_job("work", "job", "--server", scripted.address, "--of", "1", JOB_COMPLETION_INDEX="0")
     assert worked.returncode == 0

@@ -94,7 +94,7 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path, done: str) -> None:
 def test_a_missing_shard_refuses_the_table(tmp_path: Path, done: str) -> None:
     """While a shard is missing, nothing is written, and it is said how many and what to do."""
     (tmp_path / "job" / "done" / "00001.json").unlink()
-    with pytest.raises(UnfinishedError, match="1 of 3 shards are missing: run digits-job work"):
+    with pytest.raises(UnfinishedError, match="1 of 3 shards is missing: run digits-job work"):
         finish_job(done, f"{tmp_path}/preds.csv")
     assert not (tmp_path / "preds.csv").exists()
     assert not (tmp_path / "job" / "_SUCCESS").exists()

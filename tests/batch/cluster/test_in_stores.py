@@ -20,6 +20,7 @@ from batch.cluster.shard import missing, run_shard
 from batch.cluster.status import status_of
 from batch.files.walk import Walk
 from batch.job import Job, begin, run_job
+from batch.stores import store
 from batch.table.output import Form
 from exporter.command import UserError
 from exporter.contract import CHANGED
@@ -27,7 +28,7 @@ from tests.batch.archives.support import digits, tar_of
 from tests.batch.cluster.support import asking
 from tests.batch.conftest import ScriptedServer
 from tests.batch.stores.conftest import bucket, environment, s3_endpoint
-from tests.batch.stores.support import SECRET, Bucket
+from tests.batch.stores.support import SECRET, Bucket, FaultyProxy
 from tests.batch.support import read_rows
 
 pytestmark = pytest.mark.clusters
@@ -108,6 +109,32 @@ def test_the_table_goes_to_a_store(job: str, bucket: Bucket, scripted: ScriptedS
     assert {part[0] for part in parts} == {header}
 
 
+def test_markers_are_read_many_at_once(
+    bucket: Bucket, scripted: ScriptedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is missing, the status and the table are right where shards are more than are read at once."""
+    paths = bucket.put_numbered("scans/", 70)
+    job = f"{bucket.url}/jobs/many"
+    walk = Walk((f"{bucket.url}/scans",), WHAT)
+    plan = Plan(walk, str(Path.cwd()), Target("digits", "serving_default", 1), 1, Form(), shard_files=1)
+    plan_job(open_folder(job), plan, begin(walk, (), expands=False))
+    late = [5, 66]
+    for number in sorted(set(range(70)) - set(late)):
+        run_shard(job, number, asking(scripted.address))
+    with FaultyProxy(bucket.endpoint) as proxy:
+        for name, value in bucket.environment(proxy.endpoint).items():
+            monkeypatch.setenv(name, value)
+        store._connected.cache_clear()
+        assert list(missing(job)) == late
+        status = status_of(job)
+        assert (status.done, status.missing, status.failed) == (68, 2, 0)
+        assert 2 < proxy.most_at_once <= 32
+        for number in late:
+            run_shard(job, number, asking(scripted.address))
+        finish_job(job, str(tmp_path / "out.csv"))
+    assert [row["path"] for row in read_rows(tmp_path / "out.csv")] == paths
+
+
 def test_objects_that_changed_since_the_plan(
     job: str, bucket: Bucket, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -159,7 +186,7 @@ def test_the_command_and_a_worker_that_is_killed(
     options = ["--shard-files", "12", "--batch-size", "4", "--model-version", "1"]
     planned = subprocess.run([*command, "plan", job, *paths, *options], capture_output=True, text=True, check=False)
     assert planned.returncode == 0, planned.stderr
-    assert "30 images and 1 archives" in planned.stdout
+    assert "30 images and 1 archive in" in planned.stdout
     scripted.script = lambda _number, _request, _context: time.sleep(0.1)
     work = [*command, "work", job, "--server", scripted.address]
     worker = subprocess.Popen(work, stderr=subprocess.DEVNULL)

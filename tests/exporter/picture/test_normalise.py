@@ -4,7 +4,6 @@ The pictures are made of MNIST's sample: a digit's ink, enlarged, on paper of al
 """
 
 import io
-from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,11 @@ from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from tests.conftest import ROOT
+from tests.exporter.picture.conftest import Normalise
 from tests.support import Image, write_png
 
 Field = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.float64]
-Normalise = Callable[[Sequence[bytes]], list[Field | None]]
 
 HEIGHT, WIDTH = 240, 220
 # Height and width: around where pictures are halved, 160 and 256 pixels, and far from there.
@@ -27,30 +26,6 @@ SIZES = (
     (8, 8), (12, 12), (20, 20), (28, 28), (30, 90), (64, 64), (100, 80), (160, 160), (161, 120), (256, 256), (257, 200),
     (400, 300), (800, 1000), (3000, 2000),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def normalised() -> Normalise:
-    """Run the graph on a batch of files that are all readable: a field for each, None for a blank."""
-    import tensorflow as tf  # noqa: PLC0415 - seconds
-
-    from exporter.picture.decode import decode  # noqa: PLC0415 - loads TensorFlow
-    from exporter.picture.normalise import normalise  # noqa: PLC0415 - as above
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
-    def graph(image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        code, index, pictures = decode(image_bytes)
-        return code, index, *normalise(pictures)
-
-    def run(files: Sequence[bytes]) -> list[Field | None]:
-        code, index, fields, has_ink = (part.numpy() for part in graph(tf.constant(list(files))))
-        assert not code.any()
-        found: list[Field | None] = [None] * len(files)
-        for place, field, holds in zip(index, fields, has_ink, strict=True):
-            found[place] = field if holds else None
-        return found
-
-    return run
 
 
 @pytest.fixture(scope="module")

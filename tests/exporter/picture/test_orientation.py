@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from PIL import ImageOps
 
 from tests.conftest import ROOT
-from tests.exporter.picture.conftest import DecodeFiles
+from tests.exporter.picture.conftest import DecodeFiles, Normalise
 from tests.support import Image, chunk
 
 Order = Literal["little", "big"]
@@ -155,12 +155,9 @@ def test_large_pictures_are_turned_too(decode_files: DecodeFiles, picture: Image
             assert np.abs(pixels.astype(int) - expected).mean() < 6
 
 
-def test_a_digit_gets_the_answer_that_it_gets_upright(shipped_model: Path) -> None:
+def test_a_digit_gets_the_answer_that_it_gets_upright(normalised: Normalise, shipped_model: Path) -> None:
     """The shipped model reads a 2, a 4 and a 7 in a picture that says how to turn it, whichever way it is stored."""
     import tensorflow as tf  # noqa: PLC0415 - seconds
-
-    from exporter.picture.decode import decode  # noqa: PLC0415 - loads TensorFlow
-    from exporter.picture.normalise import normalise  # noqa: PLC0415 - as above
 
     network = tf.saved_model.load(str(shipped_model / "1")).signatures["pixels"]
     files, labels = [], []
@@ -171,10 +168,7 @@ def test_a_digit_gets_the_answer_that_it_gets_upright(shipped_model: Path) -> No
             files.append(with_segments(encode(stored, "JPEG"), JFIF, app1(stating(orientation))))
             files.append(with_chunk(encode(stored, "PNG"), b"eXIf", stating(orientation, "little")))
             labels += [label, label]
-    code, index, pictures = decode(tf.constant(files))
-    assert not code.numpy().any()
-    fields = np.zeros((len(files), 28, 28), np.float32)
-    fields[index.numpy()] = normalise(pictures)[0].numpy()
+    fields = np.array(normalised(files), np.float32)
     for turned in fields.reshape(3, 8, 2, 28, 28):
         np.testing.assert_allclose(turned, np.broadcast_to(turned[:1], turned.shape), atol=0.05)
     digits = network(pixels=tf.constant(np.round(fields * 255).astype(np.uint8)))["digit"].numpy()
