@@ -102,7 +102,11 @@ def _runs(function: FunctionDef) -> Iterator[list[str]]:
             continue
         waiting.pop()
         after[name] = max(
-            (after[other] + (other not in straight) for other in before if other in nodes and not _is_const(nodes[other])),
+            (
+                after[other] + (other not in straight)
+                for other in before
+                if other in nodes and not _is_const(nodes[other])
+            ),
             default=0,
         )
     runs = defaultdict(list)
@@ -140,7 +144,9 @@ class _Run:
                 if source is not None and _is_const(source):
                     constants[source.name] = source
                 elif _name(place) not in inside:
-                    copy.input[index] = self._argument(place, arguments[place] if source is None else _dtype(source, place))
+                    copy.input[index] = self._argument(
+                        place, arguments[place] if source is None else _dtype(source, place)
+                    )
         run.node_def.extend(constants.values())
         outside = [node.input for node in whole.node_def if node.name not in inside]
         taken = [place for inputs in (*outside, whole.ret.values()) for place in inputs if _name(place) in inside]

@@ -92,7 +92,10 @@ def _rounded(folded: keras.Model, half: keras.Model, temperature: float) -> Netw
     is_rounded = [like.dtype == BFLOAT16 for _, like in pairs]
     # For few images products are in float32, of the same numbers as in bfloat16.
     for_many, for_few = (
-        [Rounded(exact.value, dtype) if rounded else None for (exact, _), rounded in zip(pairs, is_rounded, strict=True)]
+        [
+            Rounded(exact.value, dtype) if rounded else None
+            for (exact, _), rounded in zip(pairs, is_rounded, strict=True)
+        ]
         for dtype in (tf.bfloat16, tf.float32)
     )
 

@@ -213,7 +213,9 @@ def _decode_any(image_bytes: tf.Tensor, shrink: Shrink, side: int) -> Batch:
 
     def others(images: tf.data.Dataset) -> tf.data.Dataset:
         decode_one = _decoder(shrink, side)
-        return images.map(lambda index, image: decode_one(index, image, kind[index], is_odd[index], tf.constant(_WHOLE)))
+        return images.map(
+            lambda index, image: decode_one(index, image, kind[index], is_odd[index], tf.constant(_WHOLE))
+        )
 
     grey = _decode_all(image_bytes, tf.where(wanted & (kind == _GREY_PNG))[:, 0], greys, flat)
     colour = _join(
