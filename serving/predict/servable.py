@@ -10,10 +10,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.predict.session import load_session, run_by, with_real_dtypes
+from serving.predict.session import Arrays, load_session, run_by, with_real_dtypes
 
 # The graph that TensorFlow Serving takes out of a SavedModel.
 _SERVE_TAGS = ["serve"]
+_INITIALISER = "__saved_model_init_op"
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Signature:
     """One entry point: what it takes and gives, by alias, and the function behind it."""
 
     definition: meta_graph_pb2.SignatureDef
-    run: Callable[..., dict[str, tf.Tensor]]
-    """Called with one eager tensor per input alias; returns one per output alias."""
+    run: Callable[..., Arrays]
+    """Called with one array per input alias; returns one per output alias whose dtype a message can hold."""
     checks_shapes: bool
-    """Whether inputs must have the shapes of the definition.
+    """Whether inputs must have the shapes of the definition, as those of TensorFlow 2 must.
 
     Of a graph that TensorFlow 1 wrote, any tensor may be fed, and callers rely on shapes that it only happens to take.
     """
@@ -56,6 +57,11 @@ class Signature:
         return list(self.definition.outputs)
 
     @cached_property
+    def output_dtypes(self) -> dict[str, tf.DType]:
+        """What the values of each output are; of reference variables, what they hold."""
+        return {alias: tf.dtypes.as_dtype(info.dtype).base_dtype for alias, info in self.definition.outputs.items()}
+
+    @cached_property
     def can_be_merged(self) -> bool:
         """Whether every input may have any size in dimension 0, so that requests can be joined there."""
         shapes = [spec.shape for spec in self.inputs.values()]
@@ -73,7 +79,7 @@ class Servable:
     signature_defs: get_model_metadata_pb2.SignatureDefMap
     """All signatures as the SavedModel's MetaGraphDef has them, initialisers included."""
     root: object
-    """What `tf.saved_model.load` returned, or a Session; the variables live as long as it does."""
+    """The Session; the variables live as long as it does."""
 
 
 def load_servable(folder: Path, model: str, version: int) -> Servable:
@@ -83,29 +89,20 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
     """
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
     graph = loader_impl.SavedModelLoader(str(folder)).get_meta_graph_def_from_tags(_SERVE_TAGS)
-    load = _load_functions if graph.HasField("object_graph_def") else _load_old
-    root, signatures = load(folder, graph)
-    definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
-    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
-
-
-def _load_functions(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
-    root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
-    return root, {
-        name: Signature(graph.signature_def[name], run, checks_shapes=True) for name, run in root.signatures.items()
-    }
-
-
-def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
-    """Load a graph that TensorFlow 1 wrote.
-
-    Not as functions: they cannot be made of all such graphs, and reference variables would outlive them for ever.
-    """
     session = load_session(folder, _SERVE_TAGS)
-    return session, {
-        name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
+    checks_shapes = graph.HasField("object_graph_def")
+    signatures = {
+        name: Signature(
+            definition if checks_shapes else with_real_dtypes(session, definition),
+            run_by(session, definition),
+            checks_shapes=checks_shapes,
+        )
         for name, definition in graph.signature_def.items()
+        # Of TensorFlow 2: what initialises it, no signature for callers.
+        if not (checks_shapes and name == _INITIALISER)
     }
+    definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
+    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=session)
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
