@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.predict.session import Arrays, load_session, run_by, with_real_dtypes
+from serving.predict.session import Arrays, has_all_variables, load_session, run_by, with_real_dtypes
+from serving.predict.tensors import can_be_sent, to_array
 
 # The graph that TensorFlow Serving takes out of a SavedModel.
 _SERVE_TAGS = ["serve"]
@@ -79,7 +81,7 @@ class Servable:
     signature_defs: get_model_metadata_pb2.SignatureDefMap
     """All signatures as the SavedModel's MetaGraphDef has them, initialisers included."""
     root: object
-    """The Session; the variables live as long as it does."""
+    """The Session, or what `tf.saved_model.load` returned; the variables live as long as it does."""
 
 
 def load_servable(folder: Path, model: str, version: int) -> Servable:
@@ -89,20 +91,53 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
     """
     # The loader's own reader: it knows the three forms of the file (binary, text, split over several files).
     graph = loader_impl.SavedModelLoader(str(folder)).get_meta_graph_def_from_tags(_SERVE_TAGS)
-    session = load_session(folder, _SERVE_TAGS)
-    checks_shapes = graph.HasField("object_graph_def")
-    signatures = {
-        name: Signature(
-            definition if checks_shapes else with_real_dtypes(session, definition),
-            run_by(session, definition),
-            checks_shapes=checks_shapes,
-        )
-        for name, definition in graph.signature_def.items()
-        # Of TensorFlow 2: what initialises it, no signature for callers.
-        if not (checks_shapes and name == _INITIALISER)
-    }
+    load = _load_new if graph.HasField("object_graph_def") else _load_old
+    root, signatures = load(folder, graph)
     definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=graph.signature_def)
-    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=session)
+    return Servable(model=model, version=version, signatures=signatures, signature_defs=definitions, root=root)
+
+
+def _load_new(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
+    session = load_session(folder, _SERVE_TAGS)
+    if not has_all_variables(session):
+        session.close()
+        return _load_functions(folder, graph)
+    return session, {
+        name: Signature(definition, run_by(session, definition), checks_shapes=True)
+        for name, definition in graph.signature_def.items()
+        if name != _INITIALISER
+    }
+
+
+def _load_functions(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
+    """Load a graph whose variables only Python's objects find; TensorFlow Serving fails at its first request."""
+    root = tf.saved_model.load(str(folder), tags=_SERVE_TAGS)
+    return root, {
+        name: Signature(graph.signature_def[name], _run_by_function(run), checks_shapes=True)
+        for name, run in root.signatures.items()
+    }
+
+
+def _run_by_function(function: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., Arrays]:
+    def run(**inputs: np.ndarray) -> Arrays:
+        tensors = {
+            # NumPy has no dtype of strings that TensorFlow could tell from an empty array of objects.
+            alias: tf.constant(array, tf.string if array.dtype == object else None)
+            for alias, array in inputs.items()
+        }
+        outputs = function(**tensors)
+        return {alias: to_array(output) for alias, output in outputs.items() if can_be_sent(output.dtype)}
+
+    return run
+
+
+def _load_old(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
+    """Load a graph that TensorFlow 1 wrote."""
+    session = load_session(folder, _SERVE_TAGS)
+    return session, {
+        name: Signature(with_real_dtypes(session, definition), run_by(session, definition), checks_shapes=False)
+        for name, definition in graph.signature_def.items()
+    }
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:

@@ -39,6 +39,20 @@ def load_session(folder: Path, tags: Sequence[str]) -> "tf.compat.v1.Session":
     return session
 
 
+def has_all_variables(session: "tf.compat.v1.Session") -> bool:
+    """Whether each resource variable of the graph has a value.
+
+    One has none where the SavedModel does not track it: those of a Keras 3 model in a `tf.Module`, for example.
+    """
+    with session.graph.as_default():
+        set_up = [
+            tf.raw_ops.VarIsInitializedOp(resource=operation.outputs[0])
+            for operation in session.graph.get_operations()
+            if operation.type == "VarHandleOp"
+        ]
+    return all(session.run(set_up))
+
+
 def with_real_dtypes(
     session: "tf.compat.v1.Session", definition: meta_graph_pb2.SignatureDef
 ) -> meta_graph_pb2.SignatureDef:
@@ -78,7 +92,8 @@ def run_by(session: "tf.compat.v1.Session", definition: meta_graph_pb2.Signature
             run_options=config_pb2.RunOptions(experimental=experimental),
         )
         # Not `Session.run`: in Python it refuses shapes other than the graph was written with, which callers rely on.
-        return session._make_callable_from_options(options)  # noqa: SLF001
+        call: Callable[..., list[Any]] = session._make_callable_from_options(options)  # noqa: SLF001
+        return call
 
     def run(**inputs: np.ndarray) -> Arrays:
         values = make()(*[inputs[alias] for alias in feeds])
