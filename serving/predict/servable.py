@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from serving.predict.session import Arrays, has_all_variables, load_session, run_by, with_real_dtypes
+from serving.predict.session import Arrays, load_session, restores_all_variables, run_by, with_real_dtypes
 from serving.predict.tensors import can_be_sent, to_array
 
 # The graph that TensorFlow Serving takes out of a SavedModel.
@@ -98,10 +98,9 @@ def load_servable(folder: Path, model: str, version: int) -> Servable:
 
 
 def _load_new(folder: Path, graph: meta_graph_pb2.MetaGraphDef) -> tuple[object, dict[str, Signature]]:
-    session = load_session(folder, _SERVE_TAGS)
-    if not has_all_variables(session):
-        session.close()
+    if not restores_all_variables(graph):
         return _load_functions(folder, graph)
+    session = load_session(folder, _SERVE_TAGS)
     return session, {
         name: Signature(definition, run_by(session, definition), checks_shapes=True)
         for name, definition in graph.signature_def.items()

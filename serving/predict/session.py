@@ -39,18 +39,14 @@ def load_session(folder: Path, tags: Sequence[str]) -> "tf.compat.v1.Session":
     return session
 
 
-def has_all_variables(session: "tf.compat.v1.Session") -> bool:
-    """Whether each resource variable of the graph has a value.
+def restores_all_variables(graph: meta_graph_pb2.MetaGraphDef) -> bool:
+    """Whether a Session finds each variable of a graph that TensorFlow 2 wrote.
 
-    One has none where the SavedModel does not track it: those of a Keras 3 model in a `tf.Module`, for example.
+    It lacks those that the SavedModel does not track: of a Keras 3 model in a `tf.Module`, for example.
     """
-    with session.graph.as_default():
-        set_up = [
-            tf.raw_ops.VarIsInitializedOp(resource=operation.outputs[0])
-            for operation in session.graph.get_operations()
-            if operation.type == "VarHandleOp"
-        ]
-    return all(session.run(set_up))
+    restoring = graph.saver_def.restore_op_name.partition(":")[0]
+    restored = {name for node in graph.graph_def.node if node.name == restoring for name in node.input}
+    return all(node.name in restored for node in graph.graph_def.node if node.op == "VarHandleOp")
 
 
 def with_real_dtypes(
