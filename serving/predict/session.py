@@ -1,7 +1,7 @@
 """A SavedModel in a Session, as TensorFlow Serving runs every model.
 
-A call costs half of what a ConcreteFunction of `tf.saved_model.load` costs for one image: values go in and come out in
-one step of C++, and its operations run in the pools that TensorFlow keeps for many small requests.
+For one image, a call costs less than that of a ConcreteFunction of `tf.saved_model.load`: values go in and come out in one
+step of C++, and operations run in the pools that TensorFlow keeps for many small requests.
 """
 
 import contextlib
