@@ -1,7 +1,7 @@
 """A SavedModel in a Session, as TensorFlow Serving runs every model.
 
-For one image, a call costs less than that of a ConcreteFunction of `tf.saved_model.load`: values go in and come out in one
-step of C++, and operations run in the pools that TensorFlow keeps for many small requests.
+For one image, a call costs less than that of a ConcreteFunction of `tf.saved_model.load`: values go in and come out in
+one step of C++, and operations run in the pools that TensorFlow keeps for many small requests.
 """
 
 import contextlib
