@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import sys
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Start(threading.Thread):
             self._fail(error)
 
     def _run(self) -> None:
-        quiet_tensorflow()
+        _import_tensorflow()
         # These import TensorFlow, which takes seconds.
         from serving.grpc_api.health import Health  # noqa: PLC0415 - the same
         from serving.lifecycle.models import Models  # noqa: PLC0415 - the same
@@ -207,6 +208,19 @@ class Start(threading.Thread):
     def _fail(self, error: Exception) -> None:
         self.error = error
         self._stop_requests.request(FAILED)
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without Keras, which it would import for its optimisers: a quarter of a server's start."""
+    hidden = "keras" not in sys.modules
+    if hidden:
+        sys.modules["keras"] = None  # type: ignore[assignment] # TensorFlow takes the ImportError for a missing Keras
+    try:
+        quiet_tensorflow()
+        import tensorflow as tf  # noqa: F401, PLC0415 - quiet_tensorflow leaves it to us where its chatter is wanted
+    finally:
+        if hidden:
+            del sys.modules["keras"]
 
 
 def _set_up_tensorflow(intra_op: int, inter_op: int) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from batch.client.client import BaseClient, Image, Prediction
 from batch.client.exchange import Steps
+from batch.client.waited_call import WaitedCall
 
 if TYPE_CHECKING:
     import grpc
@@ -64,6 +65,8 @@ async def wait_async(steps: Steps[Result]) -> Result:
                 await asyncio.sleep(step)
             elif callable(step):
                 await asyncio.to_thread(step)
+            elif isinstance(step, WaitedCall):
+                await asyncio.to_thread(step.exception)
             else:
                 await _end_of(step)
     finally:

@@ -80,13 +80,17 @@ class BaseClient:
         self._in_flight = in_flight
         self._offers: dict[bool, Offer] = {}
 
-    def _predict(self, images: Iterable[Image], *, probabilities: bool) -> Steps[list[Prediction]]:
-        """The predictions for images, in order. Raises as `Client.predict`."""
+    def _predict(
+        self, images: Iterable[Image], *, probabilities: bool, one_by_one: bool = False
+    ) -> Steps[list[Prediction]]:
+        """The predictions for images, in order; `one_by_one` as for Exchange. Raises as `Client.predict`."""
         if probabilities not in self._offers:
             yield functools.partial(self._look, probabilities=probabilities)
         window = Window.over(len(self._endpoint.replicas), self._in_flight)
         offer = self._offers[probabilities]
-        exchange = Exchange(self._endpoint, self._target, offer, window=window, timeout=self._timeout)
+        exchange = Exchange(
+            self._endpoint, self._target, offer, window=window, timeout=self._timeout, one_by_one=one_by_one
+        )
         requests: deque[Request] = deque()
         answers: list[Answer] = []
         try:
@@ -150,7 +154,7 @@ class Client(BaseClient):
 
     def predict_one(self, image: Image, *, probabilities: bool = False) -> Prediction:
         """Predict the digit in one image. As `predict`."""
-        return self.predict([image], probabilities=probabilities)[0]
+        return wait(self._predict([image], probabilities=probabilities, one_by_one=True))[0]
 
     def status(self) -> dict[int, str]:
         """The state of each version of the model, by TensorFlow Serving's names, such as `AVAILABLE`.

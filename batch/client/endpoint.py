@@ -21,6 +21,7 @@ from batch.client.naming import FLAGS, Naming
 from batch.client.probe import probe
 from batch.client.security import Security
 from batch.client.tensors import AVAILABLE, DT_STRING, END, UNLOADING, AnswerError, Target, predict_request
+from batch.client.waited_call import WaitedCall
 from exporter.command import UserError
 from exporter.contract import CONFIDENCE, DIGIT, ERROR, PROBABILITIES
 
@@ -103,6 +104,10 @@ class Replica:
     def predict(self, request: wire.PredictRequest, timeout: float) -> "grpc.Future[wire.PredictResponse]":
         """Send a request; `timeout` in seconds."""
         return self._predict.future(request, timeout=timeout, metadata=self.security.metadata)
+
+    def predict_when_waited_for(self, request: wire.PredictRequest, timeout: float) -> WaitedCall[wire.PredictResponse]:
+        """The same, sent by the thread that waits for it."""
+        return WaitedCall(lambda: self._predict(request, timeout=timeout, metadata=self.security.metadata))
 
     def available(self, target: Target, timeout: float) -> list[int]:
         """Versions of the target that are AVAILABLE; after a swap, old ones stay listed in other states."""

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import grpc
 
@@ -27,6 +27,9 @@ from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import MAX_REQUEST_BYTES, Window
 from exporter.contract import REFUSED, TOO_LARGE
 
+if TYPE_CHECKING:
+    from batch.client.waited_call import WaitedCall
+
 _OVERLOAD = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED})
 _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
@@ -35,7 +38,8 @@ _STATUS_TIMEOUT_S = 5.0
 _UNTOLD_S = 2.0  # of faults on end, before the user is told what is waited for
 
 Result = TypeVar("Result")
-Step: TypeAlias = "grpc.Future[wire.PredictResponse] | float | Callable[[], object]"
+Call: TypeAlias = "grpc.Future[wire.PredictResponse] | WaitedCall[wire.PredictResponse]"
+Step: TypeAlias = "Call | float | Callable[[], object]"
 """A call to be waited for, seconds to be waited, or work that takes time."""
 Steps: TypeAlias = Generator[Step, None, Result]
 
@@ -57,7 +61,7 @@ class _Part:
     images: list[bytes]
     message: wire.PredictRequest
     replica: Replica
-    future: "grpc.Future[wire.PredictResponse]"
+    future: Call
     sent_at: float
 
 
@@ -105,6 +109,7 @@ class Exchange:
         window: how many messages may be under way.
         timeout: for how many seconds on end the server may fail.
         keep_version: whether all answers must come from the version that the target names.
+        one_by_one: whether each request is sent only when it is waited for, by `wait`; nothing is under way before.
         notify: told in one line what the user should know.
 
     Attributes:
@@ -112,7 +117,7 @@ class Exchange:
         splits: messages that were halved, because the server took them together for no answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments all but three
         self,
         endpoint: Endpoint,
         target: Target,
@@ -121,6 +126,7 @@ class Exchange:
         window: Window,
         timeout: float,
         keep_version: bool = False,
+        one_by_one: bool = False,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._endpoint = endpoint
@@ -129,6 +135,7 @@ class Exchange:
         self._window = window
         self._timeout = timeout
         self._keep_version = keep_version
+        self._one_by_one = one_by_one
         self._notify = notify
         self._requests: deque[Request] = deque()
         self._is_outage_told = False
@@ -219,8 +226,11 @@ class Exchange:
     def _send(self, places: list[int], images: list[bytes]) -> _Part:
         message = predict_request(self._target, self._offer.input_name, images, self._offer.outputs)
         replica = self._endpoint.next_replica()
-        future = replica.predict(message, self._timeout * _ATTEMPT)
+        future = self._call(replica, message, self._timeout * _ATTEMPT)
         return _Part(places, images, message, replica, future, time.monotonic())
+
+    def _call(self, replica: Replica, message: wire.PredictRequest, timeout: float) -> Call:
+        return (replica.predict_when_waited_for if self._one_by_one else replica.predict)(message, timeout)
 
     def _answer(self, part: _Part) -> Steps[wire.PredictResponse]:
         """Wait for a response, sending again while the fault may pass. Raises RpcError for any other fault."""
@@ -263,7 +273,7 @@ class Exchange:
         yield pause
         self.retries += 1
         part.replica = replica
-        part.future = replica.predict(part.message, min(remaining - pause, self._timeout * _ATTEMPT))
+        part.future = self._call(replica, part.message, min(remaining - pause, self._timeout * _ATTEMPT))
         part.sent_at = time.monotonic()
 
     def _on_refusal(self, request: Request, part: _Part, error: grpc.RpcError) -> Steps[None]:

@@ -1,6 +1,6 @@
 """Running signatures of servables: requests in, values out, and who waits for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from time import monotonic
@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from serving.predict.inputs import Input
 from serving.predict.servable import Servable, Signature
-from serving.predict.tensors import can_be_sent, to_array
+from serving.predict.session import Arrays
+from serving.predict.tensors import dtype_name
 from serving.status import StatusError, from_exception
 
 
@@ -98,10 +99,10 @@ class RunAlone:
 def run_alone(work: Work) -> Outputs:
     """Run a request by itself, here and now. Raises StatusError as a Run finishes with one."""
     try:
-        tensors = work.signature.run(**{alias: each.tensor() for alias, each in work.inputs.items()})
+        arrays = work.signature.run(**{alias: each.array() for alias, each in work.inputs.items()})
     except Exception as error:
         raise from_exception(error) from error
-    return {alias: to_values(tensors[alias]) for alias in work.wanted}
+    return to_values(work.signature, arrays, work.wanted)
 
 
 def run_and_wait(run: Run, work: Work, is_wanted: Callable[[], bool], seconds: float) -> Outputs:
@@ -121,8 +122,10 @@ def run_and_wait(run: Run, work: Work, is_wanted: Callable[[], bool], seconds: f
     return result
 
 
-def to_values(tensor: tf.Tensor) -> Values:
-    """Take an eager tensor's values. Raises StatusError UNIMPLEMENTED for dtypes that cannot be sent."""
-    if not can_be_sent(tensor.dtype):
-        raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"outputs of type {tensor.dtype.name} cannot be sent")
-    return Values(tensor.dtype, to_array(tensor))
+def to_values(signature: Signature, arrays: Arrays, wanted: Iterable[str]) -> Outputs:
+    """Pick the outputs that are wanted. Raises StatusError UNIMPLEMENTED for one whose dtype cannot be sent."""
+    for alias in wanted:
+        if alias not in arrays:
+            name = dtype_name(signature.definition.outputs[alias].dtype)
+            raise StatusError(grpc.StatusCode.UNIMPLEMENTED, f"outputs of type {name} cannot be sent")
+    return {alias: Values(signature.output_dtypes[alias], arrays[alias]) for alias in wanted}

@@ -1,12 +1,14 @@
-"""Inputs on their way from a message to a tensor, which is made when they run: one for a whole batch."""
+"""Inputs on their way from a message to an array, which is made when they run: one for a whole batch."""
 
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
+from serving.predict.tensors import to_array
 from serving.status import StatusError, invalid_argument
 
 # A message has at most 2 GB, and so has a tensor sent in full. One value may stand for a whole shape, though: a request
@@ -25,7 +27,7 @@ class Input:
         """
         self._alias = alias
         self._proto = proto
-        self._tensor: tf.Tensor | None = None
+        self._array: np.ndarray | None = None
         self.shape = tuple(dim.size for dim in proto.tensor_shape.dim)
         elements = math.prod(self.shape)
         is_string = proto.dtype == types_pb2.DT_STRING
@@ -37,17 +39,19 @@ class Input:
         if is_string and elements == len(proto.string_val) and not proto.tensor_content:
             self.strings = proto.string_val
 
-    def tensor(self) -> tf.Tensor:
-        """Make the tensor, as Tensor::FromProto does. Raises StatusError INVALID_ARGUMENT where there is none."""
+    def array(self) -> np.ndarray:
+        """Make the array, as Tensor::FromProto makes a tensor. Raises StatusError INVALID_ARGUMENT where there is none.
+
+        Of dtype object, holding bytes, for strings.
+        """
         if self.strings is not None:
-            # A third of ParseTensor's time: 34 us against 98 us for 512 strings of 300 bytes.
-            return tf.constant(list(self.strings), dtype=tf.string, shape=self.shape)
-        if self._tensor is None:  # kept: a large request is cut into several parts
+            return _of_strings(list(self.strings), self.shape)
+        if self._array is None:  # kept: a large request is cut into several parts
             try:
-                self._tensor = tf.io.parse_tensor(self._proto.SerializeToString(), self._proto.dtype)
+                self._array = to_array(tf.io.parse_tensor(self._proto.SerializeToString(), self._proto.dtype))
             except tf.errors.OpError:
                 raise self._no_tensor() from None
-        return self._tensor
+        return self._array
 
     def _no_tensor(self) -> StatusError:
         return invalid_argument(f"tensor parsing error: {self._alias}")
@@ -61,8 +65,8 @@ class Rows(NamedTuple):
     stop: int
 
 
-def join(pieces: Sequence[Rows], padding: int = 0) -> tf.Tensor:
-    """Make one tensor of rows of inputs that have one dtype, and one shape beyond dimension 0.
+def join(pieces: Sequence[Rows], padding: int = 0) -> np.ndarray:
+    """Make one array of rows of inputs that have one dtype, and one shape beyond dimension 0.
 
     Padding repeats the first row, as TensorFlow Serving's does. Raises StatusError INVALID_ARGUMENT where an input
     makes no tensor.
@@ -75,8 +79,14 @@ def join(pieces: Sequence[Rows], padding: int = 0) -> tf.Tensor:
         for piece, each in zip(pieces, strings, strict=True):
             flat += each[piece.start * width : piece.stop * width]  # type: ignore[index] # none of them is None
         flat += flat[:width] * padding
-        return tf.constant(flat, dtype=tf.string, shape=(sum(p.stop - p.start for p in pieces) + padding, *shape))
-    tensors = [piece.input.tensor()[piece.start : piece.stop] for piece in pieces]
+        return _of_strings(flat, (sum(p.stop - p.start for p in pieces) + padding, *shape))
+    arrays = [piece.input.array()[piece.start : piece.stop] for piece in pieces]
     if padding:
-        tensors.append(tf.repeat(tensors[0][:1], padding, axis=0))
-    return tf.concat(tensors, axis=0) if len(tensors) > 1 else tensors[0]
+        arrays.append(np.repeat(arrays[0][:1], padding, axis=0))
+    return np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+
+
+def _of_strings(strings: list[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    array = np.empty(len(strings), dtype=object)
+    array[:] = strings
+    return array.reshape(shape)

@@ -24,6 +24,8 @@ _FIXED_WIDTH = {
     tf.complex64: ("scomplex_val", "<f4"),
     tf.complex128: ("dcomplex_val", "<f8"),
 }
+# So few numbers are quicker made into Python objects than into bytes on the wire.
+_FEW = 16
 # Both travel as their 16 bits, in an integer field.
 _HALVES = (tf.float16, tf.bfloat16)
 
@@ -62,11 +64,15 @@ def to_proto(array: np.ndarray, dtype: tf.DType, proto: tensor_pb2.TensorProto) 
     `dtype` is one that can be sent; an array of dtype object holds bytes.
     """
     proto.dtype = dtype.as_datatype_enum
-    proto.tensor_shape.SetInParent()  # a scalar has a shape, too: one without dimensions
+    shape = proto.tensor_shape
+    shape.SetInParent()  # a scalar has a shape, too: one without dimensions
     for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+        shape.dim.add(size=size)
     if dtype in _FIXED_WIDTH:
         field, seen_as = _FIXED_WIDTH[dtype]
+        if array.size <= _FEW and dtype.is_floating:
+            getattr(proto, field).extend(array.ravel().tolist())
+            return
         _merge_packed(proto, field, np.ascontiguousarray(array).reshape(-1).view(seen_as))
     elif dtype in _HALVES:
         proto.half_val.extend(np.ascontiguousarray(array).reshape(-1).view(np.uint16).tolist())

@@ -52,8 +52,7 @@ def _run_merged(parts: Sequence[Part], allowed_sizes: Sequence[int]) -> int:
 def _run(parts: Sequence[Part], wanted: Sequence[str], padding: int) -> Outputs:
     work = parts[0].work
     merged = {alias: join([part.rows(alias) for part in parts], padding) for alias in work.inputs}
-    tensors = work.signature.run(**merged)
-    return {alias: to_values(tensors[alias]) for alias in wanted}
+    return to_values(work.signature, work.signature.run(**merged), wanted)
 
 
 def _take(outputs: Outputs, wanted: Sequence[str], start: int, stop: int) -> Outputs:

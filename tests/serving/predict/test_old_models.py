@@ -1,4 +1,4 @@
-"""SavedModels of TensorFlow 1, some of which no functions can be made of: a Session runs them."""
+"""SavedModels of TensorFlow 1, some of which no functions can be made of."""
 
 import gc
 import weakref
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -28,7 +29,7 @@ def test_memory_is_given_back(tmp_path: Path, write: Callable[[Path], Path]) -> 
         name for name, signature in servable.signatures.items() if not signature.inputs or "x" in signature.inputs
     )
     signature = servable.signatures[name]
-    signature.run(**({"x": tf.constant([2.0])} if signature.inputs else {}))
+    signature.run(**({"x": np.array([2.0], np.float32)} if signature.inputs else {}))
     session = weakref.ref(servable.root)
     del servable, signature
     gc.collect()
@@ -40,24 +41,24 @@ def test_shapes_that_say_nothing(tmp_path: Path) -> None:
     servable = load(write_affine_of_2017(tmp_path / "1", 3.0))
     run = servable.signatures["serving_default"].run
     for x, y in (([2.0, 4.0], [4.0, 5.0]), ([[2.0]], [[4.0]]), (2.0, 4.0)):
-        assert run(x=tf.constant(x))["y"].numpy().tolist() == y
+        assert run(x=np.array(x, np.float32))["y"].tolist() == y
     feature = tf.train.Feature(float_list=tf.train.FloatList(value=[2.0]))
     example = tf.train.Example(features=tf.train.Features(feature={"x": feature}))
-    outputs = servable.signatures["regress"].run(inputs=tf.constant([example.SerializeToString()] * 2))
-    assert outputs["outputs"].numpy().tolist() == [[4.0], [4.0]]
+    outputs = servable.signatures["regress"].run(inputs=np.array([example.SerializeToString()] * 2, object))
+    assert outputs["outputs"].tolist() == [[4.0], [4.0]]
 
 
 def test_strings_keep_their_bytes(tmp_path: Path) -> None:
     """Scalars, zeros at the end and empty tensors of strings go in and come out as they are."""
     servable = load(write_echo(tmp_path / "1"))
     for strings in (b"one\0\0", [b"a\0", b"", b"\xff"], []):
-        echoed = servable.signatures["serving_default"].run(text=tf.constant(strings, tf.string))["same"]
-        assert echoed.dtype == tf.string
-        assert echoed.numpy() == strings if isinstance(strings, bytes) else echoed.numpy().tolist() == strings
+        echoed = servable.signatures["serving_default"].run(text=np.array(strings, object))["same"]
+        assert echoed.dtype == object
+        assert echoed.tolist() == strings
 
 
 def test_a_damaged_one_is_refused(tmp_path: Path) -> None:
-    """A graph whose variables are gone is not loaded by a Session either."""
+    """A graph whose variables are gone is not loaded."""
     folder = write_counter(tmp_path / "1")
     for file in (folder / "variables").iterdir():
         file.unlink()
