@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from exporter.contract import (
 )
 from tests.conftest import ROOT
 
-Outputs = dict[str, npt.NDArray[np.generic]]
+Outputs = dict[str, npt.NDArray[Any]]
 Read = Callable[..., Outputs]
 
 

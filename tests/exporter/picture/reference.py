@@ -356,7 +356,7 @@ def _choose(profile: Numbers, ends: Mask) -> Mask:
 
 def _place(ink: Numbers) -> Numbers:
     """Shrink or enlarge the ink to a box of 20 pixels, its centre of mass in the middle of the field."""
-    top, bottom, left, right = _box(ink > normalise._BOX_EDGE)
+    top, bottom, left, right = _box(ink > normalise.BOX_EDGE)
     step = max(bottom - top, right - left) / normalise.BOX
     centre = _centre_of_mass(ink)
     # A triangle as wide as two pixels of the field or of the picture, whichever is larger.
