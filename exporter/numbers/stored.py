@@ -1,4 +1,4 @@
-"""A reader in a file: what was fitted, and fields to verify and warm up a published version with."""
+"""A reader in a file: what was fitted, and fields to verify a published version with."""
 
 import zipfile
 from dataclasses import dataclass, fields
