@@ -22,7 +22,7 @@ from exporter.numbers.scorer import FILTERS, FLAT, FORM, HIDDEN, INPUTS, Known, 
 from exporter.numbers.segments import MOST_PIECES, STRAIGHTENED
 from trainer.numbers.material import Batch, Batches, Material
 
-EPOCHS = 6
+EPOCHS = 8
 BATCH = 64
 _LEARNING_RATE = 0.003
 _DECAY = 0.01  # AdamW's

@@ -42,8 +42,8 @@ _LENGTHS = range(3, 9)  # digits of the strings that figures are about
 class Amounts:
     """How many strings are made."""
 
-    fitted: int = 6144
-    calibrated: int = 1024
+    fitted: int = 12_288
+    calibrated: int = 1536
     tested: int = 1024
 
 
