@@ -45,6 +45,10 @@ def export(
     show: Annotated[
         bool, typer.Option("--show", help="Draw how the normaliser sees FILES, and the answers, to --out.")
     ] = False,
+    read: Annotated[
+        Literal["digits", "numbers"],
+        typer.Option("--read", help="With --show: what FILES hold, single digits or fields of several."),
+    ] = "digits",
     out: Annotated[Path | None, typer.Option("--out", help="With --show: PNG to write.")] = None,
     model: Annotated[
         Path,
@@ -63,7 +67,7 @@ def export(
     if show:
         if out is None or to is not None:
             raise UserError("--show needs --out for its picture, and no --to")
-        _show(paths, model, out)
+        _show(paths, model, out, read)
     else:
         if to is None or out is not None:
             raise UserError("name the model folder with --to, or draw pictures with --show FILES... --out sheet.png")
@@ -87,12 +91,15 @@ def _publish(run_folder: Path, to: Path, dtype: str, numbers: Path | None) -> No
     )
 
 
-def _show(files: list[Path], model: Path, out: Path) -> None:
+def _show(files: list[Path], model: Path, out: Path, read: str) -> None:
     require_extra("train", "tensorflow", "PIL")
     quiet_tensorflow()
-    from exporter.show import show
+    from exporter.show import show, show_numbers
 
-    show(files, model, out)
+    if read == "numbers":
+        show_numbers(files, model, out)
+    else:
+        show(files, model, out)
     typer.echo(f"drawn {out}: {len(files)} pictures")
 
 

@@ -90,7 +90,7 @@ def publish_network(
         candidate = staging / "version"
         on_step("writing the SavedModel")
         write_saved_model(network, candidate, None if reader is None else reader.weights)
-        write_warmup(candidate, images, [] if reader is None else reader.samples)
+        write_warmup(candidate, images)
         on_step("verifying it in a fresh process")
         if reader is not None:
             reference = replace(reference, numbers=numbers_reference_of(network, reader))

@@ -9,7 +9,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from exporter.command import UserError
-from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, SIGNATURE
+from exporter.contract import CONFIDENCE, DIGIT, ERROR, IMAGE_BYTES, NUMBERS_SIGNATURE, SIGNATURE
 from exporter.picture.closer import windows_around
 from exporter.picture.colour import to_level
 from exporter.picture.decode import Pictures, decode, decode_windows
@@ -65,6 +65,23 @@ def show(files: list[Path], model: Path, out: Path) -> None:
         draw.text((left, top + _TILE + 2), _shorten(caption), fill="black", font=font)
     try:
         sheet.save(out, "PNG")
+    except OSError as error:
+        raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from None
+
+
+def show_numbers(files: list[Path], model: Path, out: Path) -> None:
+    """Draw how fields of several digits are read: boxes, seams and readings. As `show`."""
+    from exporter.numbers.show import draw_fields  # noqa: PLC0415 - builds graphs that `show` does not need
+
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"cannot write {out}: there is no folder {out.parent}; choose another --out")
+    read = _load_newest(model, NUMBERS_SIGNATURE)
+    try:
+        contents = [file.read_bytes() for file in files]
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
+    try:
+        draw_fields(files, contents, read).save(out, "PNG")
     except OSError as error:
         raise UserError(f"cannot write {out}: {error.strerror}; choose another --out") from None
 
@@ -154,12 +171,15 @@ def _shorten(caption: str, most: int = 78) -> str:
     return printable if len(printable) <= most else f"{printable[:half]}…{printable[-half:]}"
 
 
-def _load_newest(model: Path) -> tf.types.experimental.GenericFunction:
+def _load_newest(model: Path, signature: str = SIGNATURE) -> tf.types.experimental.GenericFunction:
     versions = [path for path in model.iterdir() if path.name.isdecimal()] if model.is_dir() else []
     if not versions:
         raise UserError(f"--model {model}: no version there; name the folder that digits-export wrote to")
     folder = max(versions, key=lambda path: int(path.name))
     try:
-        return tf.saved_model.load(str(folder)).signatures[SIGNATURE]
+        signatures = tf.saved_model.load(str(folder)).signatures
+        if signature == NUMBERS_SIGNATURE and signature not in signatures:
+            raise UserError(f"--model {folder} reads no numbers; export it with --numbers")
+        return signatures[signature]
     except (OSError, KeyError, tf.errors.OpError, ValueError) as error:
         raise UserError(f"--model {folder} cannot be loaded: {str(error).splitlines()[0]}") from None

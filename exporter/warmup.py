@@ -19,7 +19,6 @@ from exporter.contract import (
     ERROR,
     IMAGE_BYTES,
     MODEL_NAME,
-    NUMBERS_SIGNATURE,
     PIXELS,
     PIXELS_SIGNATURE,
     SIDE,
@@ -33,11 +32,11 @@ WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _OUTPUT_FILTERS = ((), (DIGIT, CONFIDENCE, ERROR))
 
 
-def write_warmup(version_folder: Path, images: list[bytes], fields: list[bytes] | None = None) -> None:
+def write_warmup(version_folder: Path, images: list[bytes]) -> None:
     """Write warm-up requests of real PNGs: one image alone, all together, and the same sizes for `pixels`.
 
-    Each comes once for every set of outputs that clients ask for. Fields of several digits come in one request, as
-    preparing the signature for them takes longer than reading them.
+    Each comes once for every set of outputs that clients ask for. There are none for `numbers`: they would take longer
+    than all others, and keep a version from becoming AVAILABLE for those who do not ask for it.
     """
     path = version_folder / WARMUP_FILE
     path.parent.mkdir()
@@ -47,8 +46,6 @@ def write_warmup(version_folder: Path, images: list[bytes], fields: list[bytes] 
             for outputs in _OUTPUT_FILTERS:
                 writer.write(_record(SIGNATURE, IMAGE_BYTES, tf.make_tensor_proto(batch, tf.string), outputs))
                 writer.write(_record(PIXELS_SIGNATURE, PIXELS, tf.make_tensor_proto(pixels), outputs))
-        if fields:
-            writer.write(_record(NUMBERS_SIGNATURE, IMAGE_BYTES, tf.make_tensor_proto(fields, tf.string), ()))
 
 
 def read_warmup(version_folder: Path) -> Iterator[tuple[str, str, npt.NDArray[Any]]]:

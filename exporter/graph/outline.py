@@ -30,7 +30,7 @@ NO_INLINE = "_noinline"
 _LEAST = 4  # operations: a shorter run is not worth a call
 _BRANCHES = frozenset({"If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-_ONEDNN = frozenset({"AvgPool", "BatchMatMul", "BatchMatMulV2", "MatMul", "MaxPool"})
+_ONEDNN = frozenset({"AvgPool", "BatchMatMul", "BatchMatMulV2", "Conv2D", "MatMul", "MaxPool"})
 _FEW = 1 << 16  # numbers, of a picture of 256x256 or of 64 small ones: up to so many, Eigen's products are quicker
 _LOWERED = "_lower_using_switch_merge"
 _EXECUTOR, _SINGLE = "_executor", b"SINGLE_THREADED_EXECUTOR"
@@ -273,7 +273,7 @@ def _is_straight(node: NodeDef) -> bool:
 
 
 def _is_const(node: NodeDef) -> bool:
-    return node.op == "Const"
+    return bool(node.op == "Const")
 
 
 def _dtypes(node: NodeDef, arguments: Iterable[OpDef.ArgDef]) -> list["types_pb2.DataType"]:

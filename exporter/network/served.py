@@ -88,22 +88,17 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
 
 def _rounded(folded: keras.Model, half: keras.Model, temperature: float) -> Network:
     """A folded network with products in bfloat16, of the weights of the same in float32."""
-    pairs = list(zip(folded.trainable_variables, half.trainable_variables, strict=True))
-    is_rounded = [like.dtype == BFLOAT16 for _, like in pairs]
+    exact = [variable.value for variable in folded.trainable_variables]
+    is_rounded = [variable.dtype == BFLOAT16 for variable in half.trainable_variables]
+
+    def rounded(dtype: tf.DType) -> list[Rounded | None]:
+        return [Rounded(each, dtype) if chosen else None for each, chosen in zip(exact, is_rounded, strict=True)]
+
     # For few images products are in float32, of the same numbers as in bfloat16.
-    for_many, for_few = (
-        [
-            Rounded(exact.value, dtype) if rounded else None
-            for (exact, _), rounded in zip(pairs, is_rounded, strict=True)
-        ]
-        for dtype in (tf.bfloat16, tf.float32)
-    )
+    for_many, for_few = rounded(tf.bfloat16), rounded(tf.float32)
 
     def read(resources: list[Rounded | None]) -> list[tf.Tensor]:
-        return [
-            exact.value if resource is None else resource.read()
-            for resource, (exact, _) in zip(resources, pairs, strict=True)
-        ]
+        return [each if other is None else other.read() for each, other in zip(exact, resources, strict=True)]
 
     def many(images: tf.Tensor) -> tf.Tensor:
         scores, _ = half.stateless_call(read(for_many), [], images, training=False)

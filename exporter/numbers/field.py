@@ -32,8 +32,9 @@ _MOST_PIXELS = MAX_FIELD_WIDTH * 128  # as many are left of a picture while it i
 _COARSE_HEIGHT = 64
 _COARSE_WINDOW, _WINDOW = 25, 17  # pixels: wider than a stroke
 _BINS = 64  # of Otsu's histogram
-_SOFTEST = 0.5  # of the threshold: fainter is no ink
+_SOFTEST = 0.8  # of the threshold: fainter is no ink
 _FULL = 0.8  # of the ink's mean level: as strong is full ink
+_SPECK_WINDOW, _SPECK = 7, 9.0  # pixels: with less ink, in full pixels, in such a square around it, ink is a speck
 _OUTLIERS = 0.02  # of the ink above and below the line
 _LEAST_CONTRAST = 0.04  # of the paper's level, that the ink stands out
 _SHEARS = np.arange(-6, 13, dtype=np.float32) / 10  # columns per row that are tried, upper ones to the right
@@ -147,20 +148,20 @@ def _inside(canvas: tf.Tensor, size: tf.Tensor, origin: tf.Tensor, step: tf.Tens
 
 def _is_bright(level: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
     """Whether the ink is brighter than its paper, bool [n]: the side to which slim things stand out further."""
-    mean = tf.math.divide_no_nan(_sum_around(level * inside), _sum_around(inside))
+    mean = tf.math.divide_no_nan(_sum_around(level * inside, _WINDOW), _sum_around(inside, _WINDOW))
     deviation = (level - mean) * inside
     bright, dark = (tf.reduce_sum(tf.nn.relu(side) * tf.square(side), axis=[1, 2]) for side in (deviation, -deviation))
     return bright > dark
 
 
-def _sum_around(values: tf.Tensor) -> tf.Tensor:
-    """Sums over a square of _WINDOW around each place of float32 [n, h, w]; beyond its sides there is nothing."""
+def _sum_around(values: tf.Tensor, window: int) -> tf.Tensor:
+    """Sums over a square around each place of float32 [n, h, w]; beyond its sides there is nothing."""
     for axis in (1, 2):
         around = [[0, 0]] * 3
-        around[axis] = [_WINDOW // 2 + 1, _WINDOW // 2]
+        around[axis] = [window // 2 + 1, window // 2]
         total = tf.cumsum(tf.pad(values, around), axis=axis)
         length = tf.shape(values)[axis]
-        before, after = tf.range(length), tf.range(length) + _WINDOW
+        before, after = tf.range(length), tf.range(length) + window
         values = tf.gather(total, after, axis=axis) - tf.gather(total, before, axis=axis)
     return values
 
@@ -176,6 +177,8 @@ def _to_ink(level: tf.Tensor, inside: tf.Tensor, window: int) -> tuple[tf.Tensor
     low = _SOFTEST * threshold
     high = tf.maximum(_FULL * mean, low + 1e-3)
     ink = tf.clip_by_value((stands_out - low[:, None, None]) / (high - low)[:, None, None], 0.0, 1.0)
+    # Grain of the paper and dots of its print are small; left in, they would stretch the boxes of digits.
+    ink *= tf.cast(_sum_around(ink, _SPECK_WINDOW) > _SPECK, tf.float32)
     has_ink = mean > _LEAST_CONTRAST
     return ink * tf.cast(has_ink, tf.float32)[:, None, None], has_ink
 

@@ -23,7 +23,7 @@ from exporter.contract import (
 )
 from exporter.numbers.field import Fields, sheared, shrink, to_fields
 from exporter.numbers.lattice import IMPOSSIBLE, Readings, read
-from exporter.numbers.scorer import Weights, inputs_of, score
+from exporter.numbers.scorer import Weights, known_of, score
 from exporter.numbers.seams import Cuts, find_cuts
 from exporter.numbers.segments import MOST_PIECES, STRAIGHTENED, Segments, cut_segments
 from exporter.picture.decode import Pictures, decode
@@ -71,7 +71,7 @@ def judged(pictures: Pictures, network: Answer) -> tuple[Fields, Cuts, Segments,
 def lattice_of(pictures: Pictures, network: Answer, weights: Weights) -> Lattice:
     """Everything that lines may be read as."""
     fields, cuts, segments, answers = judged(pictures, network)
-    digit, skip = score(weights, *inputs_of(segments, answers))
+    digit, skip = score(weights, known_of(segments, answers))
     shape = tf.stack([tf.size(cuts.count), tf.reduce_max(cuts.count) - 1, MOST_PIECES])
     return Lattice(fields, cuts, segments, *on_edges(segments.edge, shape, digit, skip))
 
@@ -109,13 +109,13 @@ def numbers_signature(network: Answer, weights: Weights) -> Callable[[tf.Tensor,
             updated = [tf.tensor_scatter_nd_update(old, where, now) for old, now in zip(found, new, strict=True)]
             return (start + _TOGETHER, *updated)
 
-        _, *found = tf.while_loop(
+        _, code, score, lengths, texts, boxes = tf.while_loop(
             lambda start, *_: start < count,
             some,
             (tf.constant(0), *found),
             shape_invariants=(tf.TensorShape([]), *(part.shape for part in found)),
         )
-        return _outputs(*found, weights)
+        return _outputs(code, score, lengths, texts, boxes, weights)
 
     return numbers
 

@@ -44,7 +44,7 @@ def cut_segments(fields: Fields, cuts: Cuts) -> Segments:
     left = tf.gather_nd(cuts.column, tf.stack([line, first], axis=1))
     right = tf.gather_nd(cuts.column, tf.stack([line, last], axis=1))
 
-    placed, measured = [], None
+    placed, measured = [], []
     for share in STRAIGHTENED:
         ink = fields.ink if share == 0.0 else sheared(fields.ink, share * fields.slant)
         # Seams were found where lines stand upright.
@@ -52,9 +52,9 @@ def cut_segments(fields: Fields, cuts: Cuts) -> Segments:
         shift = tf.gather(tf.cast(shift, tf.int32), line)
         window, start = _cut_out(ink, line, left + shift, right + shift)
         placed.append(place(window, centre_of_mass(window), longest_side(window, BOX_EDGE)))
-        if measured is None:
-            measured = _measure(window, start)
-    features, box = measured
+        measured.append(_measure(window, start))
+    # Of a segment as it is.
+    features, box = measured[0]
     at_first, at_last = (tf.stack([line, place], axis=1) for place in (first, last))
     costs = tf.stack([tf.gather_nd(cuts.cost, at_first), tf.gather_nd(cuts.cost, at_last)], axis=1) / 8.0
     middle = HEIGHT // 2

@@ -1,5 +1,6 @@
-"""A reader in a file: what was fitted, and fields to verify and warm up a published version with."""
+"""A reader in a file: what was fitted, and fields to verify a published version with."""
 
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from exporter.command import UserError
 from exporter.contract import RUN_READER
-from exporter.numbers.scorer import INPUTS, Weights
+from exporter.numbers.scorer import FLAT, FORM, HIDDEN, INPUTS, Weights
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Reader:
     """What `digits-train numbers` leaves for `digits-export`.
 
     Attributes:
-        weights: what was fitted, float32 arrays.
+        weights: what was fitted, arrays of float16, or of float32 where there are few.
         samples: encoded pictures of fields.
     """
 
@@ -24,9 +25,10 @@ class Reader:
 
     def save(self, path: Path) -> None:
         """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
-        arrays = {field.name: np.asarray(getattr(self.weights, field.name), np.float32) for field in fields(Weights)}
-        lengths = np.array([len(sample) for sample in self.samples])
-        np.savez(path, octets=np.frombuffer(b"".join(self.samples), np.uint8), lengths=lengths, **arrays)
+        arrays = {field.name: np.asarray(getattr(self.weights, field.name)) for field in fields(Weights)}
+        arrays["octets"] = np.frombuffer(b"".join(self.samples), np.uint8)
+        arrays["lengths"] = np.array([len(sample) for sample in self.samples])
+        np.savez(path, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Reader":
@@ -41,8 +43,8 @@ class Reader:
                 arrays = dict(file)
             pieces = np.split(arrays["octets"], np.cumsum(arrays["lengths"])[:-1])
             weights = Weights(**{field.name: arrays[field.name] for field in fields(Weights)})
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is no reader of numbers ({error}); make one with digits-train numbers") from None
-        if weights.hidden.shape[0] != INPUTS:
+        if weights.hidden.shape != (FORM + INPUTS, HIDDEN) or weights.form.shape != (FLAT, FORM):
             raise UserError(f"{path} is a reader of another version of digits; make one with digits-train numbers")
         return cls(weights, [piece.tobytes() for piece in pieces])

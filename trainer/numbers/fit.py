@@ -4,8 +4,11 @@ No box of a digit need be known: the loss is the logarithm of the sum over all p
 all paths (`exporter.numbers.lattice`).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,19 +18,20 @@ import tensorflow as tf
 from exporter.contract import CLASSES
 from exporter.numbers.lattice import log_partition, log_spelling, read
 from exporter.numbers.reader import LEAST_SURE, MOST_SURE, on_edges
-from exporter.numbers.scorer import INPUTS, Weights, score
-from exporter.numbers.segments import MOST_PIECES
+from exporter.numbers.scorer import FILTERS, FLAT, FORM, HIDDEN, INPUTS, Known, Weights, score
+from exporter.numbers.segments import MOST_PIECES, STRAIGHTENED
 from trainer.numbers.material import Batch, Batches, Material
 
-HIDDEN = 48
-EPOCHS = 12
+EPOCHS = 8
 BATCH = 64
-_LEARNING_RATE = 0.004
-_DECAY = 1e-4  # times the sum of squared weights
+_LEARNING_RATE = 0.003
+_DECAY = 0.01  # AdamW's
+_DROPOUT = (0.3, 0.1)
 _MOST_LOSS = 15.0  # nats: a string that cannot be read teaches nothing
 _SKIPPED = -3.0  # score with which skipping begins
 _NEWTON_STEPS = 30
 
+Floats = npt.NDArray[np.float32]
 OnEpoch = Callable[[int, float], None]
 """Told after each epoch its number from 1 and the mean loss, in nats a string."""
 
@@ -47,51 +51,117 @@ class Answers:
     right: npt.NDArray[np.bool_]
 
 
-def fit(material: Material, *, seed: int, on_epoch: OnEpoch, epochs: int = EPOCHS, hidden: int = HIDDEN) -> Weights:
+def fit(material: Material, *, seed: int, on_epoch: OnEpoch, epochs: int = EPOCHS, kept: Path | None = None) -> Weights:
     """Fit a scorer to a material; the same seed on the same processor gives the same weights.
+
+    Args:
+        material: what to.
+        seed: of the first weights, of the order and of what is dropped.
+        on_epoch: told after each epoch, also of those that an interrupted fit has done.
+        epochs: how often each string is seen.
+        kept: file of what an interrupted fit has left, and where this one leaves it after each epoch.
 
     Returns:
         Weights whose calibration changes nothing.
     """
-    mean, deviation = material.known.mean(axis=0), material.known.std(axis=0) + 1e-3
+    mean, deviation = material.measures.mean(axis=0), material.measures.std(axis=0) + 1e-3
     rng = np.random.default_rng(seed)
-    variables = [
-        tf.Variable(rng.normal(0, INPUTS**-0.5, [INPUTS, hidden]).astype(np.float32)),
-        tf.Variable(np.zeros(hidden, np.float32)),
-        tf.Variable(rng.normal(0, 0.1 * hidden**-0.5, [hidden, CLASSES + 1]).astype(np.float32)),
-        tf.Variable(np.array([0.0] * CLASSES + [_SKIPPED], np.float32)),
-        tf.Variable(np.float32(1)),
-    ]
-    weights = Weights(*variables, calibration=np.array([1, 0], np.float32))
+    tf.random.set_seed(seed)
+    weights = _begun(rng)
+    variables = [getattr(weights, field.name) for field in fields(Weights) if field.name != "calibration"]
     lengths = np.array([len(text) for text in material.texts])
     possible = np.flatnonzero(lengths <= material.last)
     steps = max(1, len(possible) // BATCH)
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, epochs * steps))
-    optimizer.build(variables)
+    warm = max(1, epochs * steps // 20)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, epochs * steps - warm), warmup_target=_LEARNING_RATE, warmup_steps=warm
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=_DECAY)
 
     @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator] # has no types
     def step(*batch: tf.Tensor) -> tf.Tensor:
-        last, edge, known, logs, pieces, text, length = batch
+        last, edge, measures, logs, forms, pieces, text, length = batch
+        known = Known((measures - mean) / deviation, logs, tf.cast(forms, tf.float32) / 255.0)
         with tf.GradientTape() as tape:
             shape = tf.stack([tf.size(last), pieces, MOST_PIECES])
-            digit, skip = on_edges(edge, shape, *score(weights, (known - mean) / deviation, logs))
+            digit, skip = on_edges(edge, shape, *score(weights, known, _DROPOUT))
             surprise = log_partition(digit, skip, last) - log_spelling(digit, skip, last, text, length)
             loss = tf.reduce_mean(tf.minimum(surprise, _MOST_LOSS))
-            squares = tf.nn.l2_loss(variables[0]) + tf.nn.l2_loss(variables[2])
-            total = loss + 2 * _DECAY * squares
-        optimizer.apply(tape.gradient(total, variables), variables)
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
     batches = Batches(material)
-    for epoch in range(epochs):
-        order = rng.permutation(possible)
+    optimizer.build(variables)
+    state = [*variables, *optimizer.variables]
+    done = _restored(kept, state)
+    for epoch, loss in enumerate(done):
+        on_epoch(epoch + 1, loss)
+    for epoch in range(len(done), epochs):
+        order = np.random.default_rng([seed, epoch]).permutation(possible)
         chosen = [order[place * BATCH : (place + 1) * BATCH] for place in range(steps)]
         losses = [float(step(*_tensors(batches.of(some)))) for some in chosen if len(some)]
-        on_epoch(epoch + 1, float(np.mean(losses)))
-    hidden_weights, hidden_bias, output, output_bias, trust = (variable.numpy() for variable in variables)
-    # Serving takes what is known as it is.
-    scaled = hidden_weights / deviation[:, None]
-    return Weights(scaled, hidden_bias - mean @ scaled, output, output_bias, trust, np.array([1, 0], np.float32))
+        done.append(float(np.mean(losses)))
+        if kept is not None:
+            _keep(kept, state, done)
+        on_epoch(epoch + 1, done[-1])
+    return _as_served(weights, mean, deviation)
+
+
+def _keep(path: Path, state: Sequence[Any], losses: list[float]) -> None:
+    """Write variables and the losses so far, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, *(np.asarray(variable) for variable in state), losses=np.array(losses))
+    partial.replace(path)
+
+
+def _restored(path: Path | None, state: Sequence[Any]) -> list[float]:
+    """Set variables as `_keep` left them, and return the losses; none where there is nothing."""
+    if path is None or not path.exists():
+        return []
+    with np.load(path, allow_pickle=False) as file:
+        for place, variable in enumerate(state):
+            variable.assign(file[f"arr_{place}"])
+        return [float(loss) for loss in file["losses"]]
+
+
+def _begun(rng: np.random.Generator) -> Weights:
+    """Variables to begin with, as He et al. (2015) draw them; the last ones so small that the large network counts."""
+
+    def drawn(*shape: int, scale: float = 2.0) -> tf.Variable:
+        inputs = int(np.prod(shape[:-1]))
+        return tf.Variable(rng.normal(0, (scale / inputs) ** 0.5, shape).astype(np.float32))
+
+    def zeros(size: int) -> tf.Variable:
+        return tf.Variable(np.zeros(size, np.float32))
+
+    channels = (len(STRAIGHTENED), *FILTERS)
+    convolutions: list[tf.Variable] = []
+    for inputs, outputs in itertools.pairwise(channels):
+        convolutions += [drawn(3, 3, inputs, outputs), zeros(outputs)]
+    names = ("kernel_1", "bias_1", "kernel_2", "bias_2", "kernel_3", "bias_3")
+    return Weights(
+        **dict(zip(names, convolutions, strict=True)),
+        form=drawn(FLAT, FORM),
+        form_bias=zeros(FORM),
+        hidden=drawn(FORM + INPUTS, HIDDEN),
+        hidden_bias=zeros(HIDDEN),
+        output=drawn(HIDDEN, CLASSES + 1, scale=0.01),
+        output_bias=tf.Variable(np.array([0.0] * CLASSES + [_SKIPPED], np.float32)),
+        trust=tf.Variable(np.float32(1)),
+        calibration=np.array([1, 0], np.float32),
+    )
+
+
+def _as_served(weights: Weights, mean: Floats, deviation: Floats) -> Weights:
+    """Weights that take measures as they are, with half the digits where there are many."""
+    arrays = {field.name: np.asarray(getattr(weights, field.name)) for field in fields(Weights)}
+    scaled = arrays["hidden"][FORM:] / deviation[:, None]
+    arrays["hidden_bias"] = arrays["hidden_bias"] - mean @ scaled
+    arrays["hidden"] = np.concatenate([arrays["hidden"][:FORM], scaled])
+    for name in ("kernel_1", "kernel_2", "kernel_3", "form"):
+        arrays[name] = arrays[name].astype(np.float16)
+    return Weights(**arrays)
 
 
 def answers(weights: Weights, material: Material, *, count_given: bool = False) -> Answers:
@@ -99,9 +169,10 @@ def answers(weights: Weights, material: Material, *, count_given: bool = False) 
 
     @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator] # has no types
     def readings(*batch: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        last, edge, known, logs, pieces, _, length = batch
+        last, edge, measures, logs, forms, pieces, _, length = batch
         shape = tf.stack([tf.size(last), pieces, MOST_PIECES])
-        digit, skip = on_edges(edge, shape, *score(weights, known, logs))
+        known = Known(measures, logs, tf.cast(forms, tf.float32) / 255.0)
+        digit, skip = on_edges(edge, shape, *score(weights, known))
         found = read(digit, skip, last, length if count_given else tf.zeros_like(length))
         return found.log_probability[:, 0], found.count[:, 0], found.digits[:, 0]
 
@@ -120,9 +191,10 @@ def calibrated(weights: Weights, found: Answers) -> Weights:
     odds = np.stack([_log_odds(found), np.ones(len(found.texts))], axis=1)
     line = np.array([1.0, 0.0])
     for _ in range(_NEWTON_STEPS):
-        said = 1 / (1 + np.exp(-odds @ line))
-        slope = odds.T @ (said - found.right) + 1e-3 * (line - [1, 0])
-        curvature = (odds * (said * (1 - said))[:, None]).T @ odds + 1e-3 * np.eye(2)
+        said = _probability(odds @ line)
+        # Drawn a little towards no change, which decides where all strings are right, or none.
+        slope = odds.T @ (said - found.right) + (line - [1, 0])
+        curvature = (odds * (said * (1 - said))[:, None]).T @ odds + np.eye(2)
         line = line - np.linalg.solve(curvature, slope)
     return replace(weights, calibration=line.astype(np.float32))
 
@@ -130,7 +202,11 @@ def calibrated(weights: Weights, found: Answers) -> Weights:
 def confidence_of(weights: Weights, found: Answers) -> npt.NDArray[np.float64]:
     """Calibrated probability that each text is right, float64 [n]."""
     slope, offset = weights.calibration
-    said: npt.NDArray[np.float64] = 1 / (1 + np.exp(-(slope * _log_odds(found) + offset)))
+    return _probability(slope * _log_odds(found) + offset)
+
+
+def _probability(odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    said: npt.NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
     return said
 
 
@@ -141,5 +217,6 @@ def _log_odds(found: Answers) -> npt.NDArray[np.float64]:
 
 
 def _tensors(batch: Batch) -> tuple[tf.Tensor, ...]:
-    parts = (batch.last, batch.edge, batch.known, batch.logs, np.int32(batch.pieces), batch.text, batch.length)
+    looks = (batch.measures, batch.logs, batch.forms)
+    parts = (batch.last, batch.edge, *looks, np.int32(batch.pieces), batch.text, batch.length)
     return tuple(map(tf.constant, parts))

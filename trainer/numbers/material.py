@@ -13,7 +13,7 @@ from PIL import Image
 from exporter.contract import MAX_FIELD_WIDTH
 from exporter.numbers.field import shrink
 from exporter.numbers.reader import Answer, judged
-from exporter.numbers.scorer import INPUTS, inputs_of
+from exporter.numbers.scorer import known_of
 from exporter.picture.decode import decode
 from trainer.numbers.strings import String
 
@@ -33,22 +33,31 @@ class Material:
         texts: what is written on each.
         last: the last seam of each, int32 [n].
         edge: string, first seam and number of pieces less one, int32 [s, 3], strings in order.
-        known: what is known of each edge, float32 [s, INPUTS].
+        measures: what is known of each edge, float32 [s, INPUTS].
         logs: logarithm of the network's answer, float32 [s, 10].
+        forms: of each edge in MNIST's form, uint8 [s, 28, 28, len(STRAIGHTENED)].
     """
 
     texts: Sequence[str]
     last: Ints
     edge: Ints
-    known: Floats
+    measures: Floats
     logs: Floats
+    forms: npt.NDArray[np.uint8]
 
     def save(self, path: Path) -> None:
         """Write an .npz, whole or not at all."""
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            arrays = {"last": self.last, "edge": self.edge, "known": self.known, "logs": self.logs}
-            np.savez(file, texts=np.array(self.texts), **arrays)
+            np.savez(
+                file,
+                texts=np.array(self.texts),
+                last=self.last,
+                edge=self.edge,
+                measures=self.measures,
+                logs=self.logs,
+                forms=self.forms,
+            )
         partial.replace(path)
 
     @classmethod
@@ -56,7 +65,14 @@ class Material:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             texts = [str(text) for text in file["texts"]]
-            return cls(texts, file["last"], file["edge"], file["known"], file["logs"])
+            return cls(
+                texts,
+                file["last"],
+                file["edge"],
+                file["measures"],
+                file["logs"],
+                file["forms"],
+            )
 
     @classmethod
     def joined(cls, parts: Sequence["Material"]) -> "Material":
@@ -67,8 +83,9 @@ class Material:
             [text for part in parts for text in part.texts],
             np.concatenate([part.last for part in parts]),
             np.concatenate(edges).astype(np.int32),
-            np.concatenate([part.known for part in parts]),
+            np.concatenate([part.measures for part in parts]),
             np.concatenate([part.logs for part in parts]),
+            np.concatenate([part.forms for part in parts]),
         )
 
 
@@ -78,8 +95,9 @@ class Batch:
 
     last: Ints
     edge: Ints
-    known: Floats
+    measures: Floats
     logs: Floats
+    forms: npt.NDArray[np.uint8]
     pieces: int
     text: Ints
     length: Ints
@@ -106,8 +124,8 @@ class Batches:
         edge = material.edge[edges].copy()
         edge[:, 0] = np.repeat(np.arange(len(chosen)), counts)
         pieces = max(1, -(-int(material.last[chosen].max()) // _PIECES_STEP)) * _PIECES_STEP
-        known, logs = material.known[edges], material.logs[edges]
-        return Batch(material.last[chosen], edge, known, logs, pieces, self._text[chosen], self._length[chosen])
+        parts = material.measures[edges], material.logs[edges], material.forms[edges]
+        return Batch(material.last[chosen], edge, *parts, pieces, self._text[chosen], self._length[chosen])
 
 
 def read_strings(made: Iterator[String], network: Answer, on_done: Callable[[int], None]) -> Material:
@@ -123,28 +141,23 @@ def read_strings(made: Iterator[String], network: Answer, on_done: Callable[[int
     def lattices(image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:
         _, index, pictures = decode(image_bytes, shrink, MAX_FIELD_WIDTH)
         _, cuts, segments, answers = judged(pictures, network)
-        return (index, cuts.count, segments.edge, *inputs_of(segments, answers))
+        known = known_of(segments, answers)
+        forms = tf.cast(tf.round(255.0 * known.forms), tf.uint8)
+        return index, cuts.count, segments.edge, known.measures, known.logs, forms
 
     parts = []
     while some := [string for _, string in zip(range(TOGETHER), made, strict=False)]:
         found = [part.numpy() for part in lattices(tf.constant([_png(string.picture) for string in some]))]
-        index, count, edge, known, logs = found
+        index, count, edge, measures, logs, forms = found
         # Greys come before colours; strings are grey, but keep to the order that decoding tells.
         edge = np.concatenate([index[edge[:, :1]].astype(np.int32), edge[:, 1:]], axis=1)
         order = np.argsort(edge[:, 0], kind="stable")
         last = np.zeros(len(some), np.int32)
         last[index] = count - 1
         texts = [string.text for string in some]
-        parts.append(Material(texts, last, edge[order], known[order], logs[order]))
+        parts.append(Material(texts, last, edge[order], measures[order], logs[order], forms[order]))
         on_done(len(some))
-    empty = Material(
-        [],
-        np.zeros(0, np.int32),
-        np.zeros([0, 3], np.int32),
-        np.zeros([0, INPUTS], np.float32),
-        np.zeros([0, 10], np.float32),
-    )
-    return Material.joined(parts or [empty])
+    return Material.joined(parts)
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:

@@ -27,12 +27,13 @@ STYLE = Augmentation(
     thickening=0.6,
     thinning=0.7,
     gaps=0.1,
-    hands=Hands(added=0.3, redrawn=0.2),
+    hands=Hands(added=0.35, redrawn=0.3),
 )
 """How digits of one string differ from MNIST's; size, slant and place are the string's matter."""
 
 _LENGTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8])
 _LENGTH_SHARES = np.array([2, 5, 14, 24, 26, 15, 8, 6]) / 100
+_MARK_SHARES = np.array([15, 20, 15, 15, 25, 10]) / 100
 _INK = 0.25  # grey of a training digit that counts for its box
 _SUPERSAMPLED = 2  # pixels drawn for each that is kept
 
@@ -68,7 +69,7 @@ def make(digits: Digits, rng: np.random.Generator, *, style: Augmentation = STYL
     """Make one string in a hand and on paper of its own."""
     length = int(rng.choice(_LENGTHS, p=_LENGTH_SHARES))
     chosen = rng.integers(0, len(digits.images), length)
-    if rng.random() < 0.25:  # amounts end in zeros
+    if rng.random() < 0.35:  # amounts end in zeros
         zeros = np.flatnonzero(digits.labels == 0)
         for place in range(max(1, length - int(rng.integers(1, 4))), length):
             chosen[place] = rng.choice(zeros)
@@ -85,11 +86,12 @@ def _write(images: Floats, labels: npt.NDArray[np.integer], rng: np.random.Gener
     draw = ImageDraw.Draw(canvas)
     base = 2.0 * height
     pen = height * rng.uniform(0.05, 0.13)
-    spacing = rng.normal(0.12, 0.14)
+    spacing = rng.normal(0.08, 0.13)
     drift = rng.normal(0, 0.02)
     has_small_zeros = rng.random() < 0.25
     points = rng.random() < 0.4
-    chained = rng.random() < 0.1
+    chained = rng.random() < 0.15
+    edge = rng.uniform(0.3, 0.62)
     x = float(height)
     if rng.random() < 0.06:
         _mark(draw, rng, x, base, height, pen)
@@ -98,7 +100,7 @@ def _write(images: Floats, labels: npt.NDArray[np.integer], rng: np.random.Gener
         size = height * rng.normal(1.0, 0.08)
         if label == 0 and has_small_zeros and place:
             size *= rng.uniform(0.4, 0.8)
-        glyph = _glyph(image, max(size, 0.3 * height))
+        glyph = _glyph(image, max(size, 0.3 * height), edge)
         y = base - glyph.height + height * rng.normal(0, 0.05)
         canvas.paste(255, (round(x), round(y)), glyph)
         end = x + glyph.width
@@ -115,17 +117,20 @@ def _write(images: Floats, labels: npt.NDArray[np.integer], rng: np.random.Gener
         if left and ((points and left % 3 == 0) or rng.random() < 0.02):
             x += height * rng.uniform(-0.05, 0.1)
             x = _point(draw, rng, x, base, height, pen) + height * rng.uniform(-0.05, 0.15)
-    if rng.random() < 0.35:
+    if rng.random() < 0.45:
         _mark(draw, rng, x, base, height, pen)
-    slant = float(np.clip(rng.normal(0.12, 0.22), -0.5, 0.8))
+    slant = float(np.clip(rng.normal(0.15, 0.25), -0.5, 0.9))
     flat = canvas.transform(
         canvas.size, Image.Transform.AFFINE, (1, slant, -slant * 2 * height, 0, 1, 0), Image.Resampling.BILINEAR
     )
     return _cropped(flat, height, rng)
 
 
-def _glyph(image: Floats, height: float) -> Image.Image:
-    """A digit cut to its ink, with crisp edges, so many pixels high; a flat one no wider than two heights."""
+def _glyph(image: Floats, height: float, edge: float) -> Image.Image:
+    """A digit cut to its ink, so many pixels high, with a crisp edge at a level: the higher that is, the finer the pen.
+
+    A flat digit is no wider than two heights.
+    """
     rows, columns = (np.flatnonzero((image > _INK).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return Image.new("L", (1, 1), 0)
@@ -134,7 +139,7 @@ def _glyph(image: Floats, height: float) -> Image.Image:
     scale = min(scale, 1.6 * height / part.shape[1])
     size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
     glyph = Image.fromarray(np.rint(part * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    sharp = (np.asarray(glyph, np.float32) / 255 - 0.4) * max(1.0, 0.6 * scale) + 0.5
+    sharp = (np.asarray(glyph, np.float32) / 255 - edge) * max(1.0, 0.6 * scale) + 0.5
     return Image.fromarray(np.rint(np.clip(sharp, 0, 1) * 255).astype(np.uint8))
 
 
@@ -158,7 +163,7 @@ def _point(
 
 def _mark(draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, base: float, height: int, pen: float) -> None:
     """What stands before and after amounts: points, dashes, double dashes, strokes."""
-    kind = rng.integers(0, 6)
+    kind = rng.choice(6, p=_MARK_SHARES)
     x += height * rng.uniform(0.0, 0.3)
     width = max(1, round(pen * rng.uniform(0.7, 1.1)))
     if kind < 2:
@@ -183,7 +188,7 @@ def _cropped(canvas: Image.Image, height: int, rng: np.random.Generator) -> Floa
     box = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])
     part = canvas.crop(tuple(round(side) for side in box))
     size = (max(8, part.width // _SUPERSAMPLED), max(8, part.height // _SUPERSAMPLED))
-    return np.asarray(part.resize(size, Image.Resampling.BOX), np.float32) / 255
+    return np.asarray(part.resize(size, Image.Resampling.BOX), np.float32) / np.float32(255)
 
 
 def _on_paper(ink: Floats, rng: np.random.Generator) -> Pixels:
@@ -199,7 +204,7 @@ def _on_paper(ink: Floats, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.05:  # the edge of another field
         row = int(height * rng.uniform(0.1, 0.5))
         paper[:row] *= rng.uniform(0.75, 1.3)
-    strength = rng.uniform(0.35, 0.95)
+    strength = rng.uniform(0.25, 0.95)
     pressure = 1 - rng.uniform(0, 0.3) * (0.5 + 0.5 * np.sin(x * rng.uniform(0.02, 0.2) + y * rng.uniform(0.02, 0.2)))
     level = paper * (1 - strength * ink * pressure)
     level += rng.normal(0, rng.uniform(0.5, 6), level.shape)
@@ -226,7 +231,7 @@ def _rules(height: int, width: int, rng: np.random.Generator) -> Floats:
     if kind == 3:
         draw.line([(1, 0), (1, height)], grey, thick)
         draw.line([(width - 2, 0), (width - 2, height)], grey, thick)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 def _pattern(y: Floats, x: Floats, rng: np.random.Generator) -> Floats:

@@ -42,7 +42,7 @@ _LENGTHS = range(3, 9)  # digits of the strings that figures are about
 class Amounts:
     """How many strings are made."""
 
-    fitted: int = 6144
+    fitted: int = 12_288
     calibrated: int = 1536
     tested: int = 1024
 
@@ -109,7 +109,7 @@ def train_reader(
             progress.update(task, completed=epoch)
             progress.console.print(f"epoch {epoch}/{EPOCHS}: loss {loss:.4f}", highlight=False)
 
-        weights = fit(material, seed=seed, on_epoch=on_epoch)
+        weights = fit(material, seed=seed, on_epoch=on_epoch, kept=kept / "fit.npz")
     weights = calibrated(weights, answers(weights, calibrating))
     samples = [string.picture for string in strings(held_out, _SAMPLES, seed * 3 + 1)]
     Reader(weights, [_png(picture) for picture in samples]).save(folder / RUN_READER)
@@ -121,12 +121,16 @@ def train_reader(
 def _digits(dataset: Dataset) -> tuple[Digits, Digits, Digits]:
     """Digits to fit to, to calibrate with, and to test with."""
     held_out = max(1, round(_HELD_OUT * len(dataset.x_train)))
-    images = dataset.x_train.astype(np.float32) / 255
+    images = _floats(dataset.x_train)
     return (
         Digits(images[:-held_out], dataset.y_train[:-held_out]),
         Digits(images[-held_out:], dataset.y_train[-held_out:]),
-        Digits(dataset.x_test.astype(np.float32) / 255, dataset.y_test),
+        Digits(_floats(dataset.x_test), dataset.y_test),
     )
+
+
+def _floats(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    return images.astype(np.float32) / np.float32(255)
 
 
 def _read(

@@ -78,7 +78,8 @@ def test_spelling_sums_all_paths_of_a_text(edges: tuple[Floats, Floats, npt.NDAr
 @pytest.mark.parametrize("wanted", [0, 2, 4])
 def test_the_best_readings(edges: tuple[Floats, Floats, npt.NDArray[np.int32]], wanted: int) -> None:
     """The best texts come first, with their probability among texts of as many digits."""
-    found = read(*map(tf.constant, edges), tf.fill([_LINES], wanted))
+    digit, skip, last = map(tf.constant, edges)
+    found = read(digit, skip, last, tf.fill([_LINES], wanted))
     for line in range(_LINES):
         texts = _texts(edges[0][line], edges[1][line], edges[2][line])
         allowed = {text: score for text, score in texts.items() if (len(text) == wanted if wanted else text)}
@@ -93,7 +94,8 @@ def test_the_best_readings(edges: tuple[Floats, Floats, npt.NDArray[np.int32]], 
 
 def test_edges_of_the_best_reading(edges: tuple[Floats, Floats, npt.NDArray[np.int32]]) -> None:
     """The digits of the best reading lie one after the other, within their line."""
-    found = read(*map(tf.constant, edges), tf.zeros([_LINES], tf.int32))
+    digit, skip, last = map(tf.constant, edges)
+    found = read(digit, skip, last, tf.zeros([_LINES], tf.int32))
     for line in range(_LINES):
         count = int(found.count[line, 0])
         first, pieces = found.first[line, :count].numpy(), found.pieces[line, :count].numpy()
