@@ -110,9 +110,9 @@ def _runs(function: FunctionDef) -> Iterator[list[str]]:
             default=0,
         )
     runs = defaultdict(list)
-    for name in nodes:
-        if name in straight and not _is_const(nodes[name]):
-            runs[after[name]].append(name)
+    for node in function.node_def:
+        if node.name in straight and not _is_const(node):
+            runs[after[node.name]].append(node.name)
     yield from runs.values()
 
 
