@@ -22,7 +22,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-MNIST, INVERTED, SCAN, PIXELS = "mnist", "inverted", "scan", "pixels"
+MNIST, MOVED, SCAN, PIXELS = "mnist", "moved", "scan", "pixels"
 """Folders of pictures, and the name of an array."""
 MANY = 1000
 LARGE_IN_FLIGHT = 8
@@ -87,10 +87,10 @@ def of_model(version: str) -> dict[str, Measure]:
             output.numpy()
 
     ways: dict[str, Measure] = {}
-    for kind in (MNIST, INVERTED, SCAN):
+    for kind in (MNIST, MOVED, SCAN):
         pictures = read(kind)
         ways[f"one-{kind}"] = partial(again, [partial(call, [picture]) for picture in pictures[:50]], 1)
-        if kind != INVERTED:
+        if kind != MOVED:
             many = [pictures[number % len(pictures)] for number in range(MANY)]
             ways[f"many-{kind}"] = partial(again, [partial(call, many)], MANY)
     array = np.load(f"{PIXELS}.npy")
