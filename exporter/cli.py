@@ -29,8 +29,8 @@ def export(
         Literal["float32", "bfloat16"],
         typer.Option(
             "--dtype",
-            help="Data type of the matrix products. bfloat16 is more than twice as fast on processors with AMX; on "
-            "other processors such a version uses float32.",
+            help="Data type of the matrix products. bfloat16 is about twice as fast on processors with AMX or "
+            "AVX512_BF16; on other processors such a version uses float32.",
         ),
     ] = "float32",
     numbers: Annotated[

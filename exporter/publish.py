@@ -41,7 +41,7 @@ def publish(
             version, whose network and images are taken.
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
-        dtype: what products are served in, float32, or bfloat16 where the processor has AMX.
+        dtype: what products are served in, float32, or bfloat16 where the processor has AMX or AVX512_BF16.
         reader: of numbers, a run folder of `digits-train numbers` or the file in it; without it there is no signature
             for them.
 
