@@ -16,6 +16,7 @@ import grpc
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.lifecycle.broken import Broken
+from serving.lifecycle.memory import give_back_unused
 from serving.lifecycle.model_config import ModelConfig
 from serving.lifecycle.versions import find_versions
 from serving.lifecycle.warmup import warm_up
@@ -212,6 +213,7 @@ class Model:
                 servable = load_servable(folder, self.name, version)
                 if self._options.enable_model_warmup:
                     self._warm_up(servable, folder)
+                give_back_unused()
             except Exception as exception:  # noqa: BLE001 - whatever lies in that folder, the other versions go on
                 error = from_exception(exception)
                 # Before it is told, so that whoever reads the log and asks is not told otherwise.
