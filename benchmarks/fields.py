@@ -1,6 +1,6 @@
 """How well fields of several digits are read: whole texts, digits, coverage and calibration, by the served signature.
 
-    python benchmarks/numbers.py FIELDS.csv [--model FOLDER] [--chart FILE.png] [--json FILE]
+    python benchmarks/fields.py FIELDS.csv [--model FOLDER] [--chart FILE.png] [--json FILE]
 
 FIELDS.csv has a header, then for each field its path, relative to the CSV's folder, and its text. Strings made of
 MNIST's test digits are measured too where --mnist names MNIST's files. CPU time is of this process, after one request.
@@ -141,4 +141,4 @@ def _answers(
 
 
 if __name__ == "__main__":
-    run("numbers", main)
+    run("fields", main)
