@@ -141,4 +141,4 @@ def _answers(
 
 
 if __name__ == "__main__":
-    run("numbers", main)
+    run("fields", main)
