@@ -105,7 +105,7 @@ def _compare(outputs: dict[str, Array], reference: NumbersReference, some: slice
     for field, text in enumerate(texts):
         if outputs[ERROR][field] or outputs[TEXT][field].decode() != text:
             said = outputs[ERROR][field] or outputs[TEXT][field]
-            raise NumbersDifferenceError(f"{where}: {TEXT}[{field}] is {said.decode()!r}, Keras says {text!r}")
+            raise NumbersDifferenceError(f"{where}: {TEXT}[{field}] is {said.decode()!r}, Keras says {str(text)!r}")
         distance = abs(float(outputs[CONFIDENCE][field]) - float(confidence[field]))
         if not distance <= _TOLERANCE:
             said = outputs[CONFIDENCE][field]
