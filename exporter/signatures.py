@@ -82,7 +82,11 @@ def write_saved_model(network: Network, folder: Path, reader: Weights | None = N
     if reader is not None:
         signatures[NUMBERS_SIGNATURE] = _numbers(network, reader)
     model = tf.Module()
-    model.weights = signatures[PIXELS_SIGNATURE].variables
+    if network.chain is None:
+        model.weights = signatures[PIXELS_SIGNATURE].variables
+    else:
+        model.weights = list(network.chain.weights)
+        model.temperature = tf.Variable(network.chain.temperature, trainable=False)
     model.resources = network.resources
     tf.saved_model.save(model, str(folder), signatures=signatures)
     rewrite(folder)

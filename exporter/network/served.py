@@ -26,12 +26,26 @@ TOLERANCE = {FLOAT32: 1e-5, BFLOAT16: 1e-2}
 
 
 @dataclass(frozen=True, eq=False)
+class Chain:
+    """What a folded network is made of: a published version keeps it, so that the network can be taken out again.
+
+    Attributes:
+        weights: kernel and bias of each layer, float32.
+        temperature: what calibrates it.
+    """
+
+    weights: tuple[tf.Variable, ...]
+    temperature: float
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """What answers in the graph."""
 
     answer: Callable[[tf.Tensor], tf.Tensor]
     resources: tuple[tf.saved_model.experimental.TrackableResource, ...] = ()
     """What is made when the model is loaded; a SavedModel has to be told of it."""
+    chain: Chain | None = None
     forms: Mapping[str, "Network"] = field(default_factory=dict)
     """Those that the processor chooses among where it is loaded, by what their products are in."""
 
@@ -71,11 +85,11 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
     if dtype == FLOAT32:
         if folded is None:
             return Network(_even_of_none(calibrated(model, temperature).answer))
-        return Network(_by_size(_few(folded, temperature), calibrated(folded, temperature).answer))
+        return _exact(folded, temperature)
     half = fold(model, BFLOAT16)
     if folded is None or half is None:
         raise UserError(f"{model.name} has layers that cannot be folded, and is served in {FLOAT32} alone")
-    exact = Network(_by_size(_few(folded, temperature), calibrated(folded, temperature).answer))
+    exact = _exact(folded, temperature)
     rounded = _rounded(folded, half, temperature)
     table = features()
 
@@ -83,7 +97,13 @@ def served(model: keras.Model, temperature: float = 1.0, dtype: str = FLOAT32) -
         pays = table.lookup(tf.constant(BFLOAT16_PAYS))
         return tf.cond(pays, lambda: rounded(images), lambda: exact(images))
 
-    return Network(chosen, (table, *rounded.resources), {FLOAT32: exact, BFLOAT16: rounded})
+    return Network(chosen, (table, *rounded.resources), exact.chain, {FLOAT32: exact, BFLOAT16: rounded})
+
+
+def _exact(folded: keras.Model, temperature: float) -> Network:
+    """A folded network with products in float32."""
+    chain = Chain(tuple(variable.value for variable in folded.trainable_variables), temperature)
+    return Network(_by_size(_few(folded, temperature), calibrated(folded, temperature).answer), chain=chain)
 
 
 def _rounded(folded: keras.Model, half: keras.Model, temperature: float) -> Network:

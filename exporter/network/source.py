@@ -46,7 +46,7 @@ def load_published(folder: Path) -> tuple[keras.Model, float]:
         answer = loaded.signatures[PIXELS_SIGNATURE]
     except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
         raise UserError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}; name a run folder instead") from None
-    weights = [variable.numpy() for variable in answer.variables]
+    weights = [variable.numpy() for variable in getattr(loaded, "weights", answer.variables)]
     kernels, biases = weights[::2], weights[1::2]
     widths = [SIDE * SIDE, *(len(bias) for bias in biases)]
     is_dense = bool(weights) and len(weights) % 2 == 0 and widths[-1] == CLASSES
@@ -56,7 +56,9 @@ def load_published(folder: Path) -> tuple[keras.Model, float]:
     last = keras.layers.Dense(CLASSES, activation="softmax")
     model = keras.Sequential([keras.Input((SIDE, SIDE)), keras.layers.Flatten(), *layers, last], name=folder.name)
     model.set_weights(weights)
-    return model, _temperature(model, answer)
+    # Older versions do not say.
+    stated = getattr(loaded, "temperature", None)
+    return model, _temperature(model, answer) if stated is None else float(stated.numpy())
 
 
 def _load_temperature(run: Path) -> float:
