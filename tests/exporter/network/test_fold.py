@@ -19,6 +19,7 @@ import tensorflow as tf  # noqa: E402 - as above
 
 from exporter.network.fold import fold  # noqa: E402 - as above
 from exporter.network.served import BFLOAT16, FLOAT32, calibrated, served  # noqa: E402 - as above
+from exporter.network.source import load_published  # noqa: E402 - as above
 from exporter.publish import publish_network, reference_of  # noqa: E402 - as above
 from exporter.signatures import write_saved_model  # noqa: E402 - as above
 from trainer.fitting.network import build, in_float32  # noqa: E402 - as above
@@ -156,3 +157,12 @@ def test_convolutions_take_no_image(
         outputs = signatures["serving_default"](image_bytes=tf.constant(request, tf.string))
         assert outputs["probabilities"].shape == (len(request), 10)
         assert outputs["error"].numpy().tolist() == request
+
+
+def test_a_network_can_be_taken_out_again(published: Callable[[str], Published]) -> None:
+    """A version in bfloat16 gives its network and its temperature back: in float32, as it was before it was folded."""
+    model = published("dense-128-32")
+    network, temperature = load_published(model.version)
+    probabilities = calibrated(network, temperature)(tf.constant(model.pictures, tf.float32) / 255)
+    assert temperature == 1.0
+    np.testing.assert_allclose(probabilities, model.expected, atol=1e-6)
