@@ -28,6 +28,9 @@ LONG = (
     "tests/batch/test_kills.py",
     "tests/trainer/fitting/test_checkpoint.py",
     "tests/trainer/test_cli.py",
+    "tests/trainer/numbers/test_training.py",
+    "tests/exporter/numbers/test_reader.py",
+    "tests/exporter/numbers/test_published.py",
 )
 """The files of half a minute and more."""
 
