@@ -14,11 +14,11 @@ import grpc
 from batch.client.answers import Answer
 from batch.client.endpoint import Endpoint, Offer, refusal
 from batch.client.exchange import Answered, Exchange, Question, Request, Steps, wait
-from batch.client.fields import NumberPrediction, NumbersQuestion, cut_fields, look_for_numbers
+from batch.client.fields import FIELDS_IN_FLIGHT, NumberPrediction, NumbersQuestion, cut_fields, look_for_numbers
 from batch.client.naming import ARGUMENTS
 from batch.client.security import Security
 from batch.client.tensors import STATES, Target
-from batch.client.window import DEFAULT_BATCH_SIZE, Window
+from batch.client.window import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT, Window
 from exporter.contract import MAX_FILE_BYTES, MODEL_NAME, NUMBERS_SIGNATURE, SIGNATURE, TOO_LARGE, UNREADABLE
 
 Image: TypeAlias = bytes | os.PathLike[str]
@@ -57,7 +57,8 @@ class BaseClient:
         label: likewise, by its name.
         security: TLS and the metadata of calls.
         timeout: for how many seconds on end the servers may fail before a call does.
-        in_flight: most requests under way in one call; None for 8 for each server, fewer while it is overloaded.
+        in_flight: most requests under way in one call; None for 8 for each server, 2 in
+            `predict_numbers`; fewer while it is overloaded.
     """
 
     def __init__(
@@ -100,7 +101,8 @@ class BaseClient:
         if not self._reads_numbers:
             yield self._look_for_numbers
         question = NumbersQuestion(alternatives, boxes)
-        return (yield from self._ask(self._numbers_target, question, cut_fields(images, digits)))
+        batches = cut_fields(images, digits)
+        return (yield from self._ask(self._numbers_target, question, batches, usual=FIELDS_IN_FLIGHT))
 
     def _ask(
         self,
@@ -108,10 +110,11 @@ class BaseClient:
         question: Question[Answered],
         batches: Iterable[tuple[list[Image], Sequence[int]]],
         *,
+        usual: int = DEFAULT_IN_FLIGHT,
         one_by_one: bool = False,
     ) -> Steps[list[Answered]]:
         """The answers to requests of images, each with how many digits are expected in them, in order."""
-        window = Window.over(len(self._endpoint.replicas), self._in_flight)
+        window = Window.over(len(self._endpoint.replicas), self._in_flight, usual)
         exchange = Exchange(
             self._endpoint, target, question, window=window, timeout=self._timeout, one_by_one=one_by_one
         )

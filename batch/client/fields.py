@@ -25,7 +25,9 @@ from exporter.contract import (
 )
 
 FIELDS_A_REQUEST = 64
-"""A field takes about as long as a hundred single digits: this keeps a server busy, and each answer below a second."""
+FIELDS_IN_FLIGHT = 2
+"""Requests for each server. A field takes some milliseconds: this is enough to keep two cores busy, and each request is
+answered in about a second, long before its deadline. The first ones of a server take longer the more there are."""
 
 Image = TypeVar("Image")
 

@@ -1,6 +1,7 @@
 """The client's `predict_numbers`: against a server that answers as a test says, and against the included model."""
 
 import asyncio
+import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -91,6 +92,25 @@ def test_fields_are_answered_in_order(reader: ScriptedServer, client: Client) ->
     assert found[7] == NumberPrediction("000007", 0.75, "", 1, None, None)
     assert {len(each.text) for each in client.predict_numbers(fields, 4)} == {4}
     assert client.predict_numbers([]) == client.predict_numbers([], []) == []
+
+
+def test_few_requests_are_under_way(reader: ScriptedServer) -> None:
+    """Two at a time, as fields take long; as many as the caller says."""
+    lock = threading.Lock()
+    under_way: list[int] = [0]
+
+    def count(_number: int, _request: object, _context: object) -> None:
+        with lock:
+            under_way.append(under_way[-1] + 1)
+        time.sleep(0.05)
+        with lock:
+            under_way.append(under_way[-1] - 1)
+
+    reader.script = count
+    for in_flight, most in ((None, 2), (4, 4)):
+        with Client(reader.address, in_flight=in_flight) as client:
+            client.predict_numbers([b"1"] * 600)
+        assert max(under_way) == most
 
 
 def test_alternatives_and_boxes(reader: ScriptedServer, client: Client) -> None:
