@@ -45,7 +45,7 @@ class _Flight:
 
     number: int
     files: list[File]
-    request: Request | None
+    request: Request[Answer] | None
     resumed: list[Answer]
 
 
@@ -151,7 +151,7 @@ class Engine:
                 yield waiting.popleft()
         yield from waiting
 
-    def _send(self, files: list[File]) -> Request:
+    def _send(self, files: list[File]) -> Request[Answer]:
         contents = self._contents.read(files)
         return wait(self._exchange.begin(one.text if isinstance(one, Fault) else one for one in contents))
 

@@ -9,15 +9,29 @@ if TYPE_CHECKING:
     from batch.client.aio import AsyncClient
     from batch.client.client import Client, Image, Prediction
     from batch.client.endpoint import ServerError
+    from batch.client.fields import Box, NumberPrediction
     from batch.client.security import Security, read_security
     from exporter.command import UserError
 
-__all__ = ["AsyncClient", "Client", "Image", "Prediction", "Security", "ServerError", "UserError", "read_security"]
+__all__ = [
+    "AsyncClient",
+    "Box",
+    "Client",
+    "Image",
+    "NumberPrediction",
+    "Prediction",
+    "Security",
+    "ServerError",
+    "UserError",
+    "read_security",
+]
 
 _PLACES = {
     "AsyncClient": "batch.client.aio",
+    "Box": "batch.client.fields",
     "Client": "batch.client.client",
     "Image": "batch.client.client",
+    "NumberPrediction": "batch.client.fields",
     "Prediction": "batch.client.client",
     "Security": "batch.client.security",
     "ServerError": "batch.client.endpoint",

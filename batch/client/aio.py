@@ -1,13 +1,14 @@
 """The client for services on asyncio."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from batch.client.client import BaseClient, Image, Prediction
 from batch.client.exchange import Steps
+from batch.client.fields import NumberPrediction
 from batch.client.waited_call import WaitedCall
 
 if TYPE_CHECKING:
@@ -34,6 +35,17 @@ class AsyncClient(BaseClient):
     async def predict_one(self, image: Image, *, probabilities: bool = False) -> Prediction:
         """Predict the digit in one image. As `predict`."""
         return (await self.predict([image], probabilities=probabilities))[0]
+
+    async def predict_numbers(
+        self,
+        images: Iterable[Image],
+        digits: int | Sequence[int] = 0,
+        *,
+        alternatives: bool = False,
+        boxes: bool = False,
+    ) -> list[NumberPrediction]:
+        """Read the digits in each image of a field. As `Client.predict_numbers`, and cancelled as `predict`."""
+        return await wait_async(self._predict_numbers(images, digits, alternatives=alternatives, boxes=boxes))
 
     async def status(self) -> dict[int, str]:
         """The state of each version of the model. As `Client.status`."""

@@ -4,8 +4,8 @@ import functools
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -13,12 +13,13 @@ import grpc
 
 from batch.client.answers import Answer
 from batch.client.endpoint import Endpoint, Offer, refusal
-from batch.client.exchange import Exchange, Request, Steps, wait
+from batch.client.exchange import Answered, Exchange, Question, Request, Steps, wait
+from batch.client.fields import FIELDS_IN_FLIGHT, NumberPrediction, NumbersQuestion, cut_fields, look_for_numbers
 from batch.client.naming import ARGUMENTS
 from batch.client.security import Security
 from batch.client.tensors import STATES, Target
-from batch.client.window import DEFAULT_BATCH_SIZE, Window
-from exporter.contract import MAX_FILE_BYTES, MODEL_NAME, SIGNATURE, TOO_LARGE, UNREADABLE
+from batch.client.window import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT, Window
+from exporter.contract import MAX_FILE_BYTES, MODEL_NAME, NUMBERS_SIGNATURE, SIGNATURE, TOO_LARGE, UNREADABLE
 
 Image: TypeAlias = bytes | os.PathLike[str]
 """An encoded image, PNG or JPEG, or the file that holds one."""
@@ -51,12 +52,13 @@ class BaseClient:
     Args:
         servers: gRPC addresses of replicas: HOST:PORT, unix:PATH, or dns:///NAME:PORT that stands for several.
         model: its name.
-        signature: takes encoded images.
+        signature: of `predict`; takes encoded images.
         version: asked for instead of the newest.
         label: likewise, by its name.
         security: TLS and the metadata of calls.
         timeout: for how many seconds on end the servers may fail before a call does.
-        in_flight: most requests under way in one call; None for 8 for each server, fewer while it is overloaded.
+        in_flight: most requests under way in one call; None for 8 for each server, 2 in
+            `predict_numbers`; fewer while it is overloaded.
     """
 
     def __init__(
@@ -79,6 +81,8 @@ class BaseClient:
         self._timeout = timeout
         self._in_flight = in_flight
         self._offers: dict[bool, Offer] = {}
+        self._numbers_target = replace(self._target, signature=NUMBERS_SIGNATURE)
+        self._reads_numbers = False
 
     def _predict(
         self, images: Iterable[Image], *, probabilities: bool, one_by_one: bool = False
@@ -86,26 +90,49 @@ class BaseClient:
         """The predictions for images, in order; `one_by_one` as for Exchange. Raises as `Client.predict`."""
         if probabilities not in self._offers:
             yield functools.partial(self._look, probabilities=probabilities)
-        window = Window.over(len(self._endpoint.replicas), self._in_flight)
-        offer = self._offers[probabilities]
+        batches: Iterator[tuple[list[Image], Sequence[int]]] = ((batch, ()) for batch in _cut(images))
+        answers = yield from self._ask(self._target, self._offers[probabilities], batches, one_by_one=one_by_one)
+        return [_prediction(answer) for answer in answers]
+
+    def _predict_numbers(
+        self, images: Iterable[Image], digits: int | Sequence[int], *, alternatives: bool, boxes: bool
+    ) -> Steps[list[NumberPrediction]]:
+        """As `Client.predict_numbers`."""
+        if not self._reads_numbers:
+            yield self._look_for_numbers
+        question = NumbersQuestion(alternatives, boxes)
+        batches = cut_fields(images, digits)
+        return (yield from self._ask(self._numbers_target, question, batches, usual=FIELDS_IN_FLIGHT))
+
+    def _ask(
+        self,
+        target: Target,
+        question: Question[Answered],
+        batches: Iterable[tuple[list[Image], Sequence[int]]],
+        *,
+        usual: int = DEFAULT_IN_FLIGHT,
+        one_by_one: bool = False,
+    ) -> Steps[list[Answered]]:
+        """The answers to requests of images, each with how many digits are expected in them, in order."""
+        window = Window.over(len(self._endpoint.replicas), self._in_flight, usual)
         exchange = Exchange(
-            self._endpoint, self._target, offer, window=window, timeout=self._timeout, one_by_one=one_by_one
+            self._endpoint, target, question, window=window, timeout=self._timeout, one_by_one=one_by_one
         )
-        requests: deque[Request] = deque()
-        answers: list[Answer] = []
+        requests: deque[Request[Answered]] = deque()
+        answers: list[Answered] = []
         try:
-            for batch in _cut(images):
+            for batch, digits in batches:
                 contents: list[bytes | str] = [image if isinstance(image, bytes) else "" for image in batch]
                 if any(not isinstance(image, bytes) for image in batch):
                     yield functools.partial(_fill, contents, batch)
                 while len(requests) >= window.size:
                     answers += yield from exchange.finish(requests.popleft())
-                requests.append((yield from exchange.begin(contents)))
+                requests.append((yield from exchange.begin(contents, digits)))
             while requests:
                 answers += yield from exchange.finish(requests.popleft())
         finally:
             exchange.cancel()
-        return [_prediction(answer) for answer in answers]
+        return answers
 
     def _status(self) -> dict[int, str]:
         """As `Client.status`."""
@@ -122,6 +149,11 @@ class BaseClient:
     def _look(self, *, probabilities: bool) -> None:
         self._endpoint.wait_until_available(self._target, self._timeout)
         self._offers[probabilities] = self._endpoint.offer(self._target, self._timeout, probabilities=probabilities)
+
+    def _look_for_numbers(self) -> None:
+        self._endpoint.wait_until_available(self._numbers_target, self._timeout)
+        look_for_numbers(self._endpoint, self._numbers_target, self._timeout)
+        self._reads_numbers = True
 
 
 class Client(BaseClient):
@@ -155,6 +187,33 @@ class Client(BaseClient):
     def predict_one(self, image: Image, *, probabilities: bool = False) -> Prediction:
         """Predict the digit in one image. As `predict`."""
         return wait(self._predict([image], probabilities=probabilities, one_by_one=True))[0]
+
+    def predict_numbers(
+        self,
+        images: Iterable[Image],
+        digits: int | Sequence[int] = 0,
+        *,
+        alternatives: bool = False,
+        boxes: bool = False,
+    ) -> list[NumberPrediction]:
+        """Read the digits in each image of a field, one line of at most 32.
+
+        Args:
+            images: encoded images or their files, any number: they are cut into requests of at most 64 images and
+                16 MiB, and read as they are sent.
+            digits: how many are expected, in all images or in each; 0 where that is unknown.
+            alternatives: whether other readings are wanted, too.
+            boxes: whether the places of digits are wanted, too.
+
+        Returns:
+            A prediction for each image, as `predict`.
+
+        Raises:
+            UserError: as `predict`; or the model's version has no signature `numbers`.
+            ServerError: as `predict`.
+            ValueError: `digits` has a number beyond 0 to 32, or not one for each image.
+        """
+        return wait(self._predict_numbers(images, digits, alternatives=alternatives, boxes=boxes))
 
     def status(self) -> dict[int, str]:
         """The state of each version of the model, by TensorFlow Serving's names, such as `AVAILABLE`.

@@ -15,7 +15,7 @@ import grpc
 
 from batch.client import wire_pb2 as wire
 from batch.client.address import target_of
-from batch.client.answers import read_answers
+from batch.client.answers import Answer, fault, read_answers
 from batch.client.faults import may_pass
 from batch.client.naming import FLAGS, Naming
 from batch.client.probe import probe
@@ -70,6 +70,14 @@ class Offer:
 
     input_name: str
     outputs: tuple[str, ...]
+
+    def read(self, response: wire.PredictResponse, count: int) -> list[Answer]:
+        """The answers of a response for `count` images. Raises AnswerError if it does not keep the contract."""
+        return read_answers(response, count, self.outputs)
+
+    def fault(self, error: str) -> Answer:
+        """The answer for an image that no model could be asked about, or that a server refused."""
+        return fault(error, self.outputs)
 
 
 class Replica:
@@ -220,11 +228,30 @@ class Endpoint:
             if replica.rests_until > time.monotonic():
                 continue
             try:
-                read_answers(replica.predict(request, timeout).result(), 1, offer.outputs)
+                offer.read(replica.predict(request, timeout).result(), 1)
             except grpc.RpcError as error:
                 raise ServerError(f"a test image gets no answer: {refusal(replica, error)}") from None
             except AnswerError as error:
                 raise ServerError(f"{replica.address} does not keep the contract: {error}") from None
+
+    def signatures(self, target: Target, timeout: float) -> tuple[Replica, dict[str, wire.SignatureDef]]:
+        """A replica, and the signatures of the target there by name.
+
+        Raises:
+            UserError: the server refuses to tell.
+            ServerError: the server does not answer within `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            replica = self.next_replica()
+            remaining = deadline - time.monotonic()
+            try:
+                return replica, replica.signatures(target, remaining)
+            except grpc.RpcError as error:
+                # It was there a moment ago: what may pass is waited out as it is later on.
+                if not may_pass(error) or remaining < _PAUSE_S:
+                    raise refusal(replica, error) from None
+                time.sleep(_PAUSE_S)
 
     def offer(self, target: Target, timeout: float, *, probabilities: bool = False) -> Offer:
         """Look at the signature.
@@ -233,18 +260,7 @@ class Endpoint:
             UserError: the model has no such signature, or one that does not keep the contract; says what there is.
             ServerError: the server does not answer within `timeout` seconds.
         """
-        deadline = time.monotonic() + timeout
-        signatures = None
-        while signatures is None:
-            replica = self.next_replica()
-            remaining = deadline - time.monotonic()
-            try:
-                signatures = replica.signatures(target, remaining)
-            except grpc.RpcError as error:
-                # It was there a moment ago: what may pass is waited out as it is later on.
-                if not may_pass(error) or remaining < _PAUSE_S:
-                    raise refusal(replica, error) from None
-                time.sleep(_PAUSE_S)
+        replica, signatures = self.signatures(target, timeout)
         offered = sorted(name for name in signatures if not name.startswith("__"))
         if target.signature not in signatures:
             raise UserError(

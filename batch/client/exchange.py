@@ -11,16 +11,15 @@ makes the steps in a thread, `aio.wait_async` in an event loop.
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import grpc
 
 from batch.client import wire_pb2 as wire
-from batch.client.answers import Answer, fault, read_answers
-from batch.client.endpoint import Endpoint, Offer, Replica, ServerError, refusal
+from batch.client.endpoint import Endpoint, Replica, ServerError, refusal
 from batch.client.faults import may_pass
 from batch.client.probe import probe
 from batch.client.tensors import AnswerError, Target, predict_request
@@ -38,10 +37,30 @@ _STATUS_TIMEOUT_S = 5.0
 _UNTOLD_S = 2.0  # of faults on end, before the user is told what is waited for
 
 Result = TypeVar("Result")
+Answered = TypeVar("Answered")
+"""What is known of one image after it was asked about."""
 Call: TypeAlias = "grpc.Future[wire.PredictResponse] | WaitedCall[wire.PredictResponse]"
 Step: TypeAlias = "Call | float | Callable[[], object]"
 """A call to be waited for, seconds to be waited, or work that takes time."""
 Steps: TypeAlias = Generator[Step, None, Result]
+
+
+class Question(Protocol[Answered]):
+    """What a signature is asked for, and how its answers are read."""
+
+    @property
+    def input_name(self) -> str:
+        """The input for encoded images."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that are wanted."""
+
+    def read(self, response: wire.PredictResponse, count: int) -> list[Answered]:
+        """The answers of a response for `count` images. Raises AnswerError if it does not keep the contract."""
+
+    def fault(self, error: str) -> Answered:
+        """The answer for an image that no model could be asked about, or that a server refused."""
 
 
 class VersionSwappedError(Exception):
@@ -66,18 +85,20 @@ class _Part:
 
 
 @dataclass(eq=False)
-class Request:
+class Request(Generic[Answered]):
     """Images that were asked about together; on the wire it may be several messages.
 
     Attributes:
+        digits: how many are expected in each image, by place; empty where the signature does not ask.
         count: how many images.
         answers: by place; first those of images that cannot be sent.
         parts: on their way.
         is_probed: whether it was found out that the server refuses these images, and not all.
     """
 
+    digits: Sequence[int] = ()
     count: int = 0
-    answers: dict[int, Answer] = field(default_factory=dict)
+    answers: dict[int, Answered] = field(default_factory=dict)
     parts: deque[_Part] = field(default_factory=deque)
     is_probed: bool = False
 
@@ -99,13 +120,13 @@ def wait(steps: Steps[Result]) -> Result:
                 step.exception()
 
 
-class Exchange:
+class Exchange(Generic[Answered]):
     """Sends requests of images to an endpoint and takes their answers.
 
     Args:
         endpoint: where they go.
         target: what is asked.
-        offer: the signature's input, and the outputs that are wanted.
+        question: the signature's input, the outputs that are wanted, and how they are read.
         window: how many messages may be under way.
         timeout: for how many seconds on end the server may fail.
         keep_version: whether all answers must come from the version that the target names.
@@ -121,7 +142,7 @@ class Exchange:
         self,
         endpoint: Endpoint,
         target: Target,
-        offer: Offer,
+        question: Question[Answered],
         *,
         window: Window,
         timeout: float,
@@ -131,28 +152,29 @@ class Exchange:
     ) -> None:
         self._endpoint = endpoint
         self._target = target
-        self._offer = offer
+        self._question = question
         self._window = window
         self._timeout = timeout
         self._keep_version = keep_version
         self._one_by_one = one_by_one
         self._notify = notify
-        self._requests: deque[Request] = deque()
+        self._requests: deque[Request[Answered]] = deque()
         self._is_outage_told = False
         self.retries = 0
         self.splits = 0
 
-    def begin(self, images: Iterable[bytes | str]) -> Steps[Request]:
+    def begin(self, images: Iterable[bytes | str], digits: Sequence[int] = ()) -> Steps[Request[Answered]]:
         """Send images, without waiting for their answers.
 
         Args:
             images: encoded images; in the place of one that cannot be sent, the error of its answer.
+            digits: how many are expected in each image, if the signature asks for it; 0 where that is unknown.
 
         Raises:
             ServerError: as `finish`, of a request that is under way already.
             Exception: what taking the images raises; then none of them counts as asked.
         """
-        request = Request()
+        request: Request[Answered] = Request(digits)
         self._requests.append(request)
         try:
             yield from self._fill(request, images)
@@ -163,7 +185,7 @@ class Exchange:
             raise
         return request
 
-    def _fill(self, request: Request, images: Iterable[bytes | str]) -> Steps[None]:
+    def _fill(self, request: Request[Answered], images: Iterable[bytes | str]) -> Steps[None]:
         """Send images as parts of a request."""
         places: list[int] = []
         encoded: list[bytes] = []
@@ -171,7 +193,7 @@ class Exchange:
         for place, image in enumerate(images):
             request.count += 1
             if isinstance(image, str):
-                request.answers[place] = fault(image, self._offer.outputs)
+                request.answers[place] = self._question.fault(image)
                 continue
             # Who cut these images into requests knew the sizes of files; as PNG they may be many times as large.
             if encoded and octets + len(image) > MAX_REQUEST_BYTES:
@@ -184,7 +206,7 @@ class Exchange:
         if encoded:
             yield from self._send_more(request, places, encoded)
 
-    def finish(self, request: Request) -> Steps[list[Answer]]:
+    def finish(self, request: Request[Answered]) -> Steps[list[Answered]]:
         """Wait for the answers to a request, in the order of its images.
 
         Raises:
@@ -202,13 +224,13 @@ class Exchange:
             _cancel(request)
         self._requests.clear()
 
-    def _send_more(self, request: Request, places: list[int], images: list[bytes]) -> Steps[None]:
+    def _send_more(self, request: Request[Answered], places: list[int], images: list[bytes]) -> Steps[None]:
         """Send a part of a request, once there is room in the window for its second or later one."""
         while request.parts and sum(len(one.parts) for one in self._requests) >= self._window.size:
             yield from self._settle(next(one for one in self._requests if one.parts))
-        request.parts.append(self._send(places, images))
+        request.parts.append(self._send(request, places, images))
 
-    def _settle(self, request: Request) -> Steps[None]:
+    def _settle(self, request: Request[Answered]) -> Steps[None]:
         """Take the answers to the first part of a request, or put its halves in its place."""
         part = request.parts[0]
         try:
@@ -218,13 +240,14 @@ class Exchange:
             return
         request.parts.popleft()
         try:
-            answers = read_answers(response, len(part.images), self._offer.outputs)
+            answers = self._question.read(response, len(part.images))
         except AnswerError as error:
             raise ServerError(f"{part.replica.address} does not keep the contract: {error}") from None
         request.answers.update(zip(part.places, answers, strict=True))
 
-    def _send(self, places: list[int], images: list[bytes]) -> _Part:
-        message = predict_request(self._target, self._offer.input_name, images, self._offer.outputs)
+    def _send(self, request: Request[Answered], places: list[int], images: list[bytes]) -> _Part:
+        digits = [request.digits[place] for place in places] if request.digits else []
+        message = predict_request(self._target, self._question.input_name, images, self._question.outputs, digits)
         replica = self._endpoint.next_replica()
         future = self._call(replica, message, self._timeout * _ATTEMPT)
         return _Part(places, images, message, replica, future, time.monotonic())
@@ -276,19 +299,19 @@ class Exchange:
         part.future = self._call(replica, part.message, min(remaining - pause, self._timeout * _ATTEMPT))
         part.sent_at = time.monotonic()
 
-    def _on_refusal(self, request: Request, part: _Part, error: grpc.RpcError) -> Steps[None]:
+    def _on_refusal(self, request: Request[Answered], part: _Part, error: grpc.RpcError) -> Steps[None]:
         """Halve a request that is refused for one of its images, until that image alone carries the error."""
         is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
             raise _refusal_of_request(part.replica, error)
         if not request.is_probed:
-            yield from self._probe(part.replica, error)
+            yield from self._probe(request, part, error)
             request.is_probed = True
         request.parts.popleft()
         if len(part.images) == 1:
             # The contract has a word for an image that is too long to be sent.
             text = TOO_LARGE if is_too_long else REFUSED
-            request.answers[part.places[0]] = fault(text, self._offer.outputs)
+            request.answers[part.places[0]] = self._question.fault(text)
             return
         if not self.splits:
             self._notify(
@@ -298,17 +321,17 @@ class Exchange:
         self.splits += 1
         half = len(part.images) // 2
         halves = [
-            self._send(part.places[:half], part.images[:half]),
-            self._send(part.places[half:], part.images[half:]),
+            self._send(request, part.places[:half], part.images[:half]),
+            self._send(request, part.places[half:], part.images[half:]),
         ]
         request.parts.extendleft(reversed(halves))
 
-    def _probe(self, replica: Replica, error: grpc.RpcError) -> Steps[None]:
+    def _probe(self, request: Request[Answered], part: _Part, error: grpc.RpcError) -> Steps[None]:
         """Raise ServerError if the server refuses any image: then it is not the images' fault."""
         try:
-            yield from self._answer(self._send([0], [probe()]))
+            yield from self._answer(self._send(request, part.places[:1], [probe()]))
         except grpc.RpcError:
-            raise _refusal_of_request(replica, error) from None
+            raise _refusal_of_request(part.replica, error) from None
 
     def _look_for_swap(self, replica: Replica) -> None:
         """Raise VersionSwappedError if the version to keep to has made place for a newer one."""
@@ -323,7 +346,7 @@ class Exchange:
             raise VersionSwappedError(max(available))
 
 
-def _cancel(request: Request) -> None:
+def _cancel(request: Request[Answered]) -> None:
     for part in request.parts:
         part.future.cancel()
 

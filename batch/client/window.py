@@ -32,10 +32,10 @@ class Window:
         self._shrunk_at = 0.0
 
     @classmethod
-    def over(cls, replicas: int, in_flight: int | None) -> "Window":
+    def over(cls, replicas: int, in_flight: int | None, usual: int = DEFAULT_IN_FLIGHT) -> "Window":
         """The window over so many replicas: pinned to what the user gave, else the usual number for each."""
         if in_flight is None:
-            return cls(DEFAULT_IN_FLIGHT * replicas, pinned=False)
+            return cls(usual * replicas, pinned=False)
         return cls(in_flight, pinned=True)
 
     @property

@@ -12,7 +12,10 @@ import pytest
 from batch.client import wire_pb2 as wire
 from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING, END
 
+Answer = Callable[..., wire.PredictResponse]
 Script = Callable[[int, wire.PredictRequest, grpc.ServicerContext], object]
+
+SERVING_DEFAULT = {"digit": DT_INT64, "confidence": DT_FLOAT, "error": DT_STRING, "probabilities": DT_FLOAT}
 
 
 def answer(request: wire.PredictRequest, *, version: int = 1) -> wire.PredictResponse:
@@ -46,6 +49,10 @@ class ScriptedServer:
         self.version = 1
         self.sizes: list[int] = []
         self.script: Script = lambda _number, _request, _context: None
+        self.answer: Answer = answer
+        """Of the request and by keyword its `version`."""
+        self.signatures = wire.SignatureDefMap()
+        self.offer("serving_default", {"image_bytes": DT_STRING}, SERVING_DEFAULT)
         self.on_other_calls: Callable[[grpc.ServicerContext], object] = lambda _context: None
         """Called at each GetModelStatus and GetModelMetadata."""
         self._lock = threading.Lock()
@@ -69,6 +76,13 @@ class ScriptedServer:
             self.port = self._server.add_secure_port(address, credentials)
         self._server.start()
 
+    def offer(self, signature: str, inputs: dict[str, int], outputs: dict[str, int]) -> None:
+        """Show a signature, its tensors with their dtypes."""
+        for name, dtype in inputs.items():
+            self.signatures.signature_def[signature].inputs[name].dtype = dtype
+        for name, dtype in outputs.items():
+            self.signatures.signature_def[signature].outputs[name].dtype = dtype
+
     def stop(self) -> None:
         """Stop at once."""
         self._server.stop(None).wait()
@@ -81,7 +95,7 @@ class ScriptedServer:
         self.script(number, request, context)
         if request.model_spec.HasField("version") and request.model_spec.version.value != self.version:
             context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found for request: Specific(digits, 1)")
-        return answer(request, version=self.version)
+        return self.answer(request, version=self.version)
 
     def _status(
         self, request: wire.GetModelStatusRequest, context: grpc.ServicerContext
@@ -100,18 +114,8 @@ class ScriptedServer:
         self, _request: wire.GetModelMetadataRequest, context: grpc.ServicerContext
     ) -> wire.GetModelMetadataResponse:
         self.on_other_calls(context)
-        signatures = wire.SignatureDefMap()
-        signature = signatures.signature_def["serving_default"]
-        signature.inputs["image_bytes"].dtype = DT_STRING
-        for name, dtype in (
-            ("digit", DT_INT64),
-            ("confidence", DT_FLOAT),
-            ("error", DT_STRING),
-            ("probabilities", DT_FLOAT),
-        ):
-            signature.outputs[name].dtype = dtype
         response = wire.GetModelMetadataResponse()
-        response.metadata["signature_def"].value = signatures.SerializeToString()
+        response.metadata["signature_def"].value = self.signatures.SerializeToString()
         return response
 
 

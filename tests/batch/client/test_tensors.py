@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batch.client import wire_pb2 as wire
-from batch.client.tensors import AnswerError, Target, numbers, predict_request, strings
+from batch.client.tensors import AnswerError, Target, numbers, predict_request, string_table, strings, table
 
 
 @settings(max_examples=50, deadline=None)
@@ -69,6 +69,79 @@ def test_strings_of_tensorflow_are_read() -> None:
     assert strings(response, "error", 2) == [b"", b"corrupt"]
     response.outputs["error"].ParseFromString(tf.make_tensor_proto("blank", shape=[3]).SerializeToString())
     assert strings(response, "error", 3) == [b"blank"] * 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    texts=st.lists(st.lists(st.binary(max_size=200), min_size=5, max_size=5), min_size=1, max_size=8),
+    packed=st.booleans(),
+)
+def test_tables_of_strings_are_read(texts: list[list[bytes]], packed: bool) -> None:  # noqa: FBT001
+    """Texts of two dimensions are read from string_val and from tensor_content, as TensorFlow reads them."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    response = wire.PredictResponse()
+    tensor = response.outputs["alternatives"]
+    tensor.ParseFromString(tf.make_tensor_proto(texts).SerializeToString())
+    if packed:
+        flat = list(tensor.string_val)
+        # Lengths as varints, of one byte or two.
+        lengths = (bytes([n] if n < 128 else [n % 128 + 128, n // 128]) for n in map(len, flat))
+        tensor.tensor_content = b"".join(lengths) + b"".join(flat)
+        del tensor.string_val[:]
+    assert tf.io.parse_tensor(tensor.SerializeToString(), tf.string).numpy().tolist() == texts
+    assert string_table(response, "alternatives", len(texts), 5) == texts
+
+
+def test_tables_of_more_dimensions_are_read() -> None:
+    """Each row of [n, 32, 4] comes flat, whether it is packed or not."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    values = np.random.default_rng(0).uniform(0, 99, [3, 32, 4]).astype(np.float32)
+    for given_values in (values, values.tolist()):
+        response = wire.PredictResponse()
+        response.outputs["boxes"].ParseFromString(tf.make_tensor_proto(given_values, tf.float32).SerializeToString())
+        assert table(response, "boxes", 3, 32, 4) == values.reshape(3, 128).tolist()
+    assert response.outputs["boxes"].tensor_content
+    del response.outputs["boxes"].tensor_shape.dim[2]
+    with pytest.raises(AnswerError, match=r"shape \[3, 32\] for 3 images"):
+        table(response, "boxes", 3, 32, 4)
+
+
+def test_packed_values_that_do_not_fit_are_told() -> None:
+    """Too few, too many and half values of tensor_content are each an error, for numbers and for strings."""
+    for dtype, content, said in (
+        (1, b"12345", "ends within a value"),
+        (1, bytes(4), "has 1 values where 2 were wanted"),
+        (3, bytes(12), "has 3 values where 2 were wanted"),
+        (7, b"\1", "has 1 values where 2 were wanted"),
+        (7, b"\x80", "has 0 values where 2 were wanted"),
+        (7, b"\1\1a", "has 1 bytes where 2 were wanted"),
+        (7, b"\1\1abc", "has 3 bytes where 2 were wanted"),
+    ):
+        response = wire.PredictResponse()
+        tensor = response.outputs["some"]
+        tensor.dtype, tensor.tensor_content = dtype, content
+        tensor.tensor_shape.dim.add().size = 2
+        with pytest.raises(AnswerError, match=said):
+            (strings if dtype == 7 else numbers)(response, "some", 2)
+
+
+def test_expected_digits_are_sent_as_theirs() -> None:
+    """A request of fields is byte-identical to one made with tensorflow-serving-api."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+    from tensorflow_serving.apis import predict_pb2  # noqa: PLC0415 - imports TensorFlow
+
+    theirs = predict_pb2.PredictRequest()
+    theirs.model_spec.name, theirs.model_spec.signature_name = "digits", "numbers"
+    theirs.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto([b"a", b"b"], tf.string))
+    theirs.inputs["digits"].CopyFrom(tf.make_tensor_proto([4, 0], tf.int32))
+    ours = predict_request(Target("digits", "numbers"), "image_bytes", [b"a", b"b"], [], [4, 0])
+    read_back = predict_pb2.PredictRequest.FromString(ours.SerializeToString())
+    assert tf.make_ndarray(read_back.inputs["digits"]).tolist() == [4, 0]
+    assert read_back.inputs["digits"].dtype == theirs.inputs["digits"].dtype
+    assert read_back.inputs["image_bytes"] == theirs.inputs["image_bytes"]
+    assert read_back.model_spec == theirs.model_spec
 
 
 def test_an_answer_that_does_not_fit_is_told() -> None:
