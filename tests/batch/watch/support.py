@@ -41,9 +41,6 @@ class Watching:
         (folder / "incoming").mkdir(exist_ok=True)
         self._log = folder / f"watch-{len(list(folder.glob('watch-*.log')))}.log"
 
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes or 0, most_bytes or 0))
-
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "batch.cli", "incoming", "--watch", *map(str, arguments)],
@@ -51,8 +48,10 @@ class Watching:
                 stdout=log,
                 stderr=log,
                 env={name: value for name, value in os.environ.items() if name != "DIGITS_SERVER"},
-                preexec_fn=None if most_bytes is None else limit,  # noqa: PLW1509 - setrlimit has no other way in
             )
+        if most_bytes is not None:
+            # From outside: what a fork does before it starts a program does not go with gRPC's threads in this process.
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
         wait_for(lambda: self.says("watching incoming") or not self.runs())
 
     def __enter__(self) -> Self:
