@@ -17,6 +17,8 @@ _DENSITY_COST = 0.01  # of the ink around its column: seams run in the middle of
 _NEAR = 5  # columns: of seams as near the cheapest counts
 _MOST_COST = 14.0  # full pixels that a seam may cut through
 _LEAST_MASS = 6.0  # full pixels between two seams
+_NO_INK = 1.0  # full pixels: less is none
+_WIDE = 8  # columns between the first and the last seam of a gap: what lies between them is left out
 _FAR = 1e9
 
 
@@ -26,12 +28,14 @@ class Cuts:
 
     Attributes:
         column: of each row, int32 [n, c, HEIGHT]: the seam runs along its left side; repeated beyond `count`.
+        opening: the same of a seam after which the next piece begins: another one where a wide gap lies between them.
         cost: ink that the seam cuts, float32 [n, c].
         mass: ink from the left side of the canvas to the seam, float32 [n, c].
         count: how many there are, int32 [n]; there is a piece less.
     """
 
     column: tf.Tensor
+    opening: tf.Tensor
     cost: tf.Tensor
     mass: tf.Tensor
     count: tf.Tensor
@@ -60,15 +64,22 @@ def find_cuts(ink: tf.Tensor, width: tf.Tensor) -> Cuts:
     before = tf.cumsum(ink, axis=2, exclusive=True)
     mass = tf.reduce_sum(tf.gather(before, seams, axis=2, batch_dims=2), axis=1)
 
-    # Of the seams in a gap the first one counts.
-    has_ink = mass[:, 1:] - mass[:, :-1] > _LEAST_MASS
-    is_there = tf.sequence_mask(count, tf.shape(columns)[1])
-    kept = tf.concat([tf.ones_like(is_there[:, :1]), has_ink], axis=1) & is_there
+    # Of the seams in a gap the first one counts, but before all ink the last one: a margin is no part of a digit.
+    has_ink = tf.pad(mass[:, 1:] - mass[:, :-1] > _LEAST_MASS, [[0, 0], [1, 0]])
+    number = tf.range(tf.shape(columns)[1])
+    begin = tf.maximum(tf.reduce_sum(tf.cast(mass < _NO_INK, tf.int32), axis=1) - 1, 0)[:, None]
+    is_there = number < count[:, None]
+    kept = ((number == begin) | (has_ink & (number > begin))) & is_there
     order, count = _places(kept)
+    seams = tf.transpose(seams, [0, 2, 1])
+    closing, at = tf.gather(columns, order, batch_dims=1), tf.gather(mass, order, batch_dims=1)
+    last = tf.maximum(tf.searchsorted(mass, at + _NO_INK) - 1, order)
+    is_wide = tf.gather(columns, last, batch_dims=1) - closing > _WIDE
     return Cuts(
-        tf.gather(tf.transpose(seams, [0, 2, 1]), order, batch_dims=1),
+        tf.gather(seams, order, batch_dims=1),
+        tf.gather(seams, tf.where(is_wide, last, order), batch_dims=1),
         tf.gather(tf.gather(middle, columns, batch_dims=1), order, batch_dims=1),
-        tf.gather(mass, order, batch_dims=1),
+        at,
         count,
     )
 

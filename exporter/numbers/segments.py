@@ -41,7 +41,7 @@ def cut_segments(fields: Fields, cuts: Cuts) -> Segments:
     """All segments of lines, at most MOST_PIECES pieces and two heights wide."""
     edge = _edges(cuts)
     line, first, last = edge[:, 0], edge[:, 1], edge[:, 1] + edge[:, 2] + 1
-    left = tf.gather_nd(cuts.column, tf.stack([line, first], axis=1))
+    left = tf.gather_nd(cuts.opening, tf.stack([line, first], axis=1))
     right = tf.gather_nd(cuts.column, tf.stack([line, last], axis=1))
 
     placed, measured = [], []
@@ -69,8 +69,8 @@ def _edges(cuts: Cuts) -> tf.Tensor:
     length = tf.shape(cuts.column)[1]
     first = tf.range(length)[:, None]
     last = first + 1 + tf.range(MOST_PIECES)
-    middle = cuts.column[:, :, HEIGHT // 2]
-    width = tf.gather(middle, tf.minimum(last, length - 1), axis=1) - middle[:, :, None]
+    opening, closing = (seam[:, :, HEIGHT // 2] for seam in (cuts.opening, cuts.column))
+    width = tf.gather(closing, tf.minimum(last, length - 1), axis=1) - opening[:, :, None]
     is_there = (last < cuts.count[:, None, None]) & (width <= _MOST_WIDTH)
     # A single piece is a segment, however wide.
     is_there |= (last == first + 1) & (last < cuts.count[:, None, None])

@@ -54,7 +54,9 @@ def read(shipped_model: Path) -> Read:
     return run
 
 
-def _field(text: str, *, scale: float = 1.6, gap: int = 5, bright: bool = False, rotate: int = 0) -> bytes:
+def _field(
+    text: str, *, scale: float = 1.6, gap: int = 5, margin: int = 8, bright: bool = False, rotate: int = 0
+) -> bytes:
     """A text written with the committed samples, dark on light or bright on dark, as PNG."""
     glyphs = []
     for symbol in text:
@@ -62,7 +64,7 @@ def _field(text: str, *, scale: float = 1.6, gap: int = 5, bright: bool = False,
         ink = 255 - np.asarray(Image.open(sample).convert("L"))
         columns = np.flatnonzero((ink > 60).any(axis=0))
         glyphs += [ink[:, columns[0] : columns[-1] + 1], np.zeros([len(ink), gap], np.uint8)]
-    line = np.pad(np.concatenate(glyphs, axis=1), [(4, 4), (8, 8)]).astype(np.float32)
+    line = np.pad(np.concatenate(glyphs, axis=1), [(4, 4), (margin, margin)]).astype(np.float32)
     level = 20 + 0.8 * line if bright else 230 - 0.8 * line
     picture = Image.fromarray(level.astype(np.uint8))
     size = (round(picture.width * scale), round(picture.height * scale))
@@ -88,6 +90,14 @@ def test_fields_of_any_size_and_polarity_are_read(read: Read) -> None:
     said = _texts(outputs)
     assert sum(one == other for one, other in zip(said, texts, strict=True)) >= len(texts) - 1
     assert set(outputs) == set(NUMBERS_OUTPUTS)
+
+
+@pytest.mark.parametrize(("gap", "margin"), [(5, 30), (5, 150), (25, 8), (80, 60)])
+def test_paper_beside_and_between_digits_is_no_digit(read: Read, gap: int, margin: int) -> None:
+    """However far digits stand from the picture's sides and from each other, as in boxes of forms, they are read."""
+    texts = ["44", "3141", "59265", "27182"]
+    said = _texts(read([_field(text, gap=gap, margin=margin) for text in texts]))
+    assert sum(one == other for one, other in zip(said, texts, strict=True)) >= len(texts) - 1
 
 
 def test_alternatives_begin_with_the_text(read: Read) -> None:
