@@ -1,6 +1,5 @@
 """The processes that `latency.py` runs: servers and what measures, each with one checkout's code. Needs /proc."""
 
-import json
 import os
 import subprocess
 import sys
@@ -8,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, Self, cast
+from typing import IO, NamedTuple, cast
 
 from benchmarks.latency_ways import Figures
+from benchmarks.processes import Measurer, cpu_seconds
 from benchmarks.versions import find_versions
 from exporter.command import UserError
 from exporter.contract import MODEL_NAME
@@ -45,10 +45,7 @@ class ServerProcess:
 
     def cpu_seconds(self) -> float:
         """CPU time of all its threads until now."""
-        stat = Path(f"/proc/{self._process}/stat").read_text(encoding="utf-8")
-        # The program's name, in brackets, may hold anything.
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._process)
 
     def peak_bytes(self) -> int:
         """The most that it has had in memory."""
@@ -98,41 +95,14 @@ def _wait_until_available(process: "subprocess.Popen[str]") -> None:
         said += line
 
 
-class Process:
-    """A process that measures, ready when it is entered; what it says on standard error is seen."""
+class Process(Measurer):
+    """A process that measures, ready when it is entered."""
 
     def __init__(self, side: Side, folder: Path, role: str, where: str) -> None:
         self.role = role
         program = Path(__file__).resolve().with_name("latency_ways.py")
-        # A session of its own, as the server's: Ctrl-C is for the parent, which then stops them.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(program), role, where],
-            cwd=folder,
-            env=side.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> Self:
-        try:
-            self._answer()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate()
+        super().__init__(role, [sys.executable, "-P", str(program), role, where], folder, side.environment())
 
     def measure(self, way: str, seconds: float) -> Figures:
         """One measurement. Raises UserError if the process ends over it."""
-        print(way, seconds, file=self._process.stdin, flush=True)
-        return Figures(**json.loads(self._answer()))
-
-    def _answer(self) -> str:
-        line = cast("IO[str]", self._process.stdout).readline()
-        if not line:
-            raise UserError(f"a process that measures ended with code {self._process.wait()}, see above")
-        return line
+        return Figures(**self.ask(way, seconds))

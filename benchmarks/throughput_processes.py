@@ -1,6 +1,5 @@
 """The processes that `throughput.py` runs: the built-in server, and one for each way. Linux only, for /proc."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,8 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, NamedTuple, Self, cast
+from typing import NamedTuple
 
+from benchmarks.processes import Measurer, cpu_seconds
 from benchmarks.throughput_ways import Figures, Task
 from exporter.command import UserError
 
@@ -30,10 +30,7 @@ class Server(NamedTuple):
         """CPU time of all its threads until now; None if it is not ours."""
         if self.process is None:
             return None
-        stat = Path(f"/proc/{self.process}/stat").read_text(encoding="utf-8")
-        # The program's name, in brackets, may hold anything.
-        user, system = stat.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process)
 
 
 @contextmanager
@@ -63,41 +60,20 @@ def built_in_server(folder: Path, model: str, model_base_path: Path, flags: Sequ
         process.communicate()
 
 
-class Worker:
-    """A process that measures one way, ready when it is entered; what it says on standard error is seen."""
+class Worker(Measurer):
+    """A process that measures one way, ready when it is entered."""
 
     def __init__(self, way: str, folder: Path, task: Task) -> None:
         self.way = way
         program = Path(__file__).resolve().with_name("throughput_ways.py")
-        command = [sys.executable, "-P", str(program), way, *task]
-        # A session of its own, as the server's: Ctrl-C is for this process, which then stops them.
-        self._process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self._questions = cast("IO[str]", self._process.stdin)
-        self._answers = cast("IO[str]", self._process.stdout)
-
-    def __enter__(self) -> Self:
-        try:
-            self._answer()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        super().__init__(way, [sys.executable, "-P", str(program), way, *task], folder)
 
     def __exit__(self, *_: object) -> None:
         # With the digits-batch that it may be running; gone already if it ended by itself.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.communicate()
+        super().__exit__()
 
     def measure(self) -> Figures:
         """One round. Raises UserError if the process ends over it."""
-        print(file=self._questions, flush=True)
-        return Figures(**json.loads(self._answer()))
-
-    def _answer(self) -> str:
-        line = self._answers.readline()
-        if not line:
-            raise UserError(f"{self.way}: its process ended with code {self._process.wait()}, see above")
-        return line
+        return Figures(**self.ask())
