@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exporter.byte_strings import pack, unpack
 from exporter.contract import (
     CONFIDENCE,
     CORRUPT,
@@ -68,24 +69,23 @@ class Reference:
     numbers: NumbersReference | None = None
 
     def save(self, path: Path) -> None:
-        """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
+        """Write an .npz."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         images, numbers = arrays.pop("images"), arrays.pop("numbers")
         if numbers is not None:
             arrays |= {_NUMBERS + name: array for name, array in numbers.arrays().items()}
-        lengths = np.array([len(image) for image in images])
-        np.savez(path, octets=np.frombuffer(b"".join(images), np.uint8), lengths=lengths, **arrays)
+        np.savez(path, allow_pickle=False, **pack(images), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Reference":
         """Read what `save` wrote."""
         with np.load(path) as file:
             arrays = dict(file)
-        pieces = np.split(arrays.pop("octets"), np.cumsum(arrays.pop("lengths"))[:-1])
+        images = np.array(unpack(arrays), object)
         tolerance = float(arrays.pop("tolerance"))
         numbers = {name.removeprefix(_NUMBERS): arrays.pop(name) for name in list(arrays) if name.startswith(_NUMBERS)}
         return cls(
-            images=np.array([piece.tobytes() for piece in pieces], object),
+            images=images,
             tolerance=tolerance,
             numbers=NumbersReference.of(numbers) if numbers else None,
             **arrays,

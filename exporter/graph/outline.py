@@ -134,7 +134,7 @@ class _Run:
         arguments = {argument.name: argument.type for argument in whole.signature.input_arg}
         has_products = any(nodes[name].op in _ONEDNN for name in names)
         inside = set(names)
-        self._inputs: dict[str, str] = {}
+        self._inputs: dict[str, OpDef.ArgDef] = {}
         constants: dict[str, NodeDef] = {}
         for name in names:
             copy = run.node_def.add()
@@ -168,8 +168,8 @@ class _Run:
         if place not in self._inputs:
             argument = self.functions[0].signature.input_arg.add(name=f"in_{len(self._inputs)}")
             argument.type = dtype
-            self._inputs[place] = argument.name
-        return self._inputs[place]
+            self._inputs[place] = argument
+        return str(self._inputs[place].name)
 
     def place(self, result: str) -> str:
         """Where the rest of the function finds a result."""
@@ -192,7 +192,7 @@ class _Run:
                 _constant(limit, types_pb2.DT_INT32, "int_val", _FEW),
                 NodeDef(name=f"{self._name}_few", op="LessEqual", input=[f"{size}:output:0", f"{limit}:output:0"]),
             ]
-            nodes[0].attr["T"].type = self._argument_type(self._batch)
+            nodes[0].attr["T"].type = self._inputs[self._batch].type
             nodes[2].attr["T"].type = types_pb2.DT_INT32
             is_few = f"{self._name}_few:z:0"
         node = NodeDef(name=self._name, op="If" if self._is_stateful else "StatelessIf", input=[is_few, *self._inputs])
@@ -207,10 +207,6 @@ class _Run:
         else:
             node.attr["else_branch"].CopyFrom(node.attr["then_branch"])
         return [*nodes, node]
-
-    def _argument_type(self, place: str) -> "types_pb2.DataType":
-        names = [argument.name for argument in self.functions[0].signature.input_arg]
-        return self.functions[0].signature.input_arg[names.index(self._inputs[place])].type
 
     def _for_many(self) -> FunctionDef:
         """A function that calls it."""

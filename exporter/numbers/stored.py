@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from exporter.byte_strings import pack, unpack
 from exporter.command import UserError
 from exporter.contract import RUN_READER
 from exporter.numbers.scorer import FLAT, FORM, HIDDEN, INPUTS, Weights
@@ -24,11 +25,9 @@ class Reader:
     samples: list[bytes]
 
     def save(self, path: Path) -> None:
-        """Write an .npz. Byte strings go as bytes and lengths: NumPy's own strings would lose trailing zeros."""
+        """Write an .npz."""
         arrays = {field.name: np.asarray(getattr(self.weights, field.name)) for field in fields(Weights)}
-        arrays["octets"] = np.frombuffer(b"".join(self.samples), np.uint8)
-        arrays["lengths"] = np.array([len(sample) for sample in self.samples])
-        np.savez(path, allow_pickle=False, **arrays)
+        np.savez(path, allow_pickle=False, **pack(self.samples), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Reader":
@@ -41,10 +40,10 @@ class Reader:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = dict(file)
-            pieces = np.split(arrays["octets"], np.cumsum(arrays["lengths"])[:-1])
+            samples = unpack(arrays)
             weights = Weights(**{field.name: arrays[field.name] for field in fields(Weights)})
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is no reader of numbers ({error}); make one with digits-train numbers") from None
         if weights.hidden.shape != (FORM + INPUTS, HIDDEN) or weights.form.shape != (FLAT, FORM):
             raise UserError(f"{path} is a reader of another version of digits; make one with digits-train numbers")
-        return cls(weights, [piece.tobytes() for piece in pieces])
+        return cls(weights, samples)

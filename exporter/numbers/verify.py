@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from exporter.byte_strings import pack, unpack
 from exporter.contract import (
     ALTERNATIVE_CONFIDENCE,
     ALTERNATIVES,
@@ -55,14 +56,12 @@ class NumbersReference:
         """As arrays for an .npz, none of them of objects."""
         arrays = asdict(self)
         images = arrays.pop("images")
-        lengths = np.array([len(image) for image in images])
-        return {"octets": np.frombuffer(b"".join(images), np.uint8), "lengths": lengths, **arrays}
+        return pack(images) | arrays
 
     @classmethod
     def of(cls, arrays: dict[str, Array]) -> "NumbersReference":
         """From what `arrays` gave."""
-        pieces = np.split(arrays.pop("octets"), np.cumsum(arrays.pop("lengths"))[:-1])
-        return cls(images=np.array([piece.tobytes() for piece in pieces], object), **arrays)
+        return cls(images=np.array(unpack(arrays), object), **arrays)
 
 
 def verify_numbers(predict: Predict, reference: NumbersReference) -> None:

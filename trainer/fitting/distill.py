@@ -14,10 +14,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exporter.contract import CLASSES, SIDE
 from exporter.network.probabilities import to_probabilities
+from trainer.bar import bar
 from trainer.data.batches import WORKERS, DistortedBatches
 
 _LESSON = np.dtype([("image", np.uint8, (SIDE, SIDE)), ("target", np.float16, (CLASSES,))])
@@ -56,15 +56,7 @@ def teach(
     done = path.stat().st_size // row if path.exists() else 0
     with (
         path.open("ab") as file,
-        Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress,
+        bar(console) as progress,
         # The next copies are distorted while the teachers look at these.
         ThreadPoolExecutor(1) as beside,
     ):

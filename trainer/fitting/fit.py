@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TextColumn
 
 from exporter.command import UserError
 from exporter.contract import CLASSES
+from trainer.bar import bar
 from trainer.data.batches import DistortedBatches
 from trainer.data.nondigits import NonDigits
 from trainer.fitting.checkpoint import Checkpoints
@@ -87,16 +88,7 @@ def fit(
     if done:
         console.print(f"going on after epoch {done} of {recipe.epochs}", highlight=False)
     callbacks = [] if checkpoints is None else [checkpoints]
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with bar(console, TextColumn("{task.fields[figures]}")) as progress:
         if console.is_terminal:
             callbacks.append(_show(progress, recipe, batches=batches))
         if drawn is None:

@@ -14,7 +14,6 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from exporter.contract import BOXES, COUNT, RUN_METRICS, RUN_READER, TEXT
 from exporter.network.served import served
@@ -22,6 +21,7 @@ from exporter.network.source import load_source
 from exporter.numbers.reader import Answer, numbers_signature
 from exporter.numbers.scorer import Weights
 from exporter.numbers.stored import Reader
+from trainer.bar import bar
 from trainer.data.datasets import Dataset, load
 from trainer.evaluation import figures
 from trainer.evaluation.calibrate import reliability
@@ -83,15 +83,7 @@ def train_reader(
     network = served(*load_source(source))
     keras.utils.set_random_seed(seed)
     fitted, held_out, tested = _digits(dataset)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with bar(console) as progress:
 
         def read(what: str, digits: Digits, count: int, number: int) -> Material:
             task = progress.add_task(what, total=count)
