@@ -1,10 +1,8 @@
-"""The documentation's promises: commands that parse, links that lead somewhere, a snippet that runs."""
+"""The documentation's promises: commands that parse, links that lead somewhere."""
 
 import os
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,38 +55,6 @@ def test_each_extra_has_a_line_in_the_readme() -> None:
     """The README says how to install each of them, but for the developers' own."""
     named = {extra for found in re.findall(r"pip install '\.\[(.*?)\]'", README) for extra in found.split(",")}
     assert named == EXTRAS.keys() - {"dev"}
-
-
-def test_the_snippet_for_other_services_runs(server: str) -> None:
-    """The README's Python snippet gets the right digits from a running server."""
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert "localhost:8500" in snippet
-    program = snippet.replace("localhost:8500", server)
-    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    for line in ("digit [3, 7]", "error [b'', b'']"):
-        assert line in result.stdout
-        assert f"`{line}`" in README
-
-
-def test_the_snippets_for_fields_run(server: str, tmp_path: Path) -> None:
-    """Both Python snippets of docs/call.md for fields of several digits get texts from a running server."""
-    page = PAGES["docs/call.md"]
-    (section,) = re.findall(r"## Fields of several digits\n(.*?)\n## ", page, re.DOTALL)
-    with_client, with_grpc = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    (request,) = re.findall(r"```python\n(.*?)response = ", README, re.DOTALL)
-    for name, sample in (("amount.png", "3/3-001.png"), ("date.png", "7/7-001.png")):
-        (tmp_path / name).write_bytes((ROOT / "samples" / sample).read_bytes())
-    imports = "from pathlib import Path\nfrom batch.client import Client\n"
-    programs = (
-        (imports + with_client.replace("digits=8", "digits=1"), tmp_path, "3 .*\n7 .*\n"),
-        (request + with_grpc + "print(stub.Predict(request).outputs['text'].string_val)", ROOT, r"\[b'3', b'7'\]"),
-    )
-    for program, folder, answers in programs:
-        command = [sys.executable, "-c", program.replace("localhost:8500", server)]
-        paths = {**os.environ, "PYTHONPATH": str(ROOT)}
-        result = subprocess.run(command, cwd=folder, env=paths, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        assert re.match(answers, result.stdout)
 
 
 @pytest.mark.parametrize("command", APPS)
