@@ -17,6 +17,9 @@ import pytest
 
 from tests.support import Image, chunk, odd_pngs, write_png
 
+# Fixtures of the tests that look at pages.
+pytest_plugins = ["tests.browser"]
+
 ROOT = Path(__file__).resolve().parent.parent
 RunBatch = Callable[..., "subprocess.CompletedProcess[str]"]
 
