@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo help test test-containers test-clusters test-benchmarks test-browser check soak evaluate protos clean
+.PHONY: demo help test test-containers test-clusters test-benchmarks test-training test-browser check soak evaluate protos clean
 
 demo: .venv/serve.installed ## Predict the samples with the shipped model and the built-in server
 	$(BIN)/digits-batch samples --out preds.csv --force
@@ -23,6 +23,9 @@ test-clusters: .venv/dev.installed ## Jobs on Spark and Dask clusters and in obj
 
 test-benchmarks: .venv/dev.installed ## Each benchmark runs, with little to measure; two minutes
 	$(BIN)/python -m pytest -m benchmarks tests/benchmarks
+
+test-training: .venv/dev.installed ## Networks and readers fitted, exported and published; some minutes
+	$(BIN)/python -m pytest -m "training and not soak" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-browser: .venv/dev.installed ## The pages in Chromium, which must be installed; some minutes
 	$(BIN)/python -m pytest -m browser

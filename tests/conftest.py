@@ -25,14 +25,16 @@ RunBatch = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 LONG = (
+    "tests/batch/test_kills.py",
+    "tests/exporter/numbers/test_reader.py",
+    "tests/exporter/picture/test_closer.py",
+    "tests/batch/watch/test_every_line.py",
     "tests/exporter/test_publish.py",
     "tests/exporter/network/test_fold.py",
     "tests/exporter/test_show.py",
-    "tests/batch/test_kills.py",
     "tests/trainer/fitting/test_checkpoint.py",
     "tests/trainer/test_cli.py",
     "tests/trainer/numbers/test_training.py",
-    "tests/exporter/numbers/test_reader.py",
     "tests/exporter/numbers/test_published.py",
 )
 """The files of half a minute and more."""

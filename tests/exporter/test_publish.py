@@ -16,6 +16,8 @@ import pytest
 from exporter.command import UserError, quiet_tensorflow
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.training
+
 Export = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.training
+
 
 def _show(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-P", "-m", "exporter.cli", *map(str, arguments)]

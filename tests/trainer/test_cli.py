@@ -23,6 +23,8 @@ from trainer.evaluation.evaluate import evaluate
 from trainer.fitting.network import predict
 from trainer.recipes import find
 
+pytestmark = pytest.mark.training
+
 # A shell's environment, without what would change the command; conftest.py has quieted TensorFlow for this process.
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("DIGITS_DATA", "TF_CPP_MIN_LOG_LEVEL")}
 SAMPLE = Path(__file__).parents[1] / "data" / "mnist_sample"

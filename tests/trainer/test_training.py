@@ -19,6 +19,8 @@ from trainer.fitting.fit import Material, fit
 from trainer.fitting.network import build, predict
 from trainer.recipes import find
 
+pytestmark = pytest.mark.training
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> tuple[Path, training.Summary]:

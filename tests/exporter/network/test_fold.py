@@ -25,6 +25,8 @@ from exporter.signatures import write_saved_model  # noqa: E402 - as above
 from trainer.fitting.network import build, in_float32  # noqa: E402 - as above
 from trainer.recipes import RECIPES  # noqa: E402 - as above
 
+pytestmark = pytest.mark.training
+
 
 def fitted(name: str) -> Any:  # noqa: ANN401 - Keras has no types
     """A recipe's network with weights, and with moving averages as if it had been fitted."""

@@ -10,6 +10,8 @@ from exporter.command import UserError, quiet_tensorflow
 from exporter.contract import DIGITS, IMAGE_BYTES, NUMBERS_OUTPUTS, NUMBERS_SIGNATURE, PIXELS_SIGNATURE, SIGNATURE
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.training
+
 READER = ROOT / "serving" / "models" / "reader.npz"
 
 

@@ -23,6 +23,8 @@ from trainer.fitting.network import build
 from trainer.recipes import Recipe, find
 from trainer.run_folder.runs import CHECKPOINT, History, epochs_done
 
+pytestmark = pytest.mark.training
+
 COMPILED = dataclasses.replace(find("dense-1024-1024-1024"), hidden=(64, 64), epochs=6, batch=64)
 RECIPE = dataclasses.replace(COMPILED, xla=False)  # compiling takes longer than fitting
 

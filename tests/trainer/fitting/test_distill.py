@@ -21,6 +21,8 @@ from trainer.fitting.distill import LessonBatches, Lessons, teach
 from trainer.fitting.network import build, predict
 from trainer.recipes import Augmentation, Distillation, Recipe, find
 
+pytestmark = pytest.mark.training
+
 TURNED = Augmentation(rotation=10, shift=1)
 SETTINGS = Distillation(teacher="dense-128-32", seeds=(0,), copies=3, softness=2.0)
 STUDENT = dataclasses.replace(

@@ -17,6 +17,8 @@ from trainer.fitting.network import build
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import History
 
+pytestmark = pytest.mark.training
+
 
 def material(dataset: Dataset, recipe: Recipe) -> Material:
     others = NonDigits(dataset.x_train[:30], recipe.non_digits) if recipe.non_digits else None

@@ -17,6 +17,8 @@ from exporter.numbers.stored import Reader
 from tests.conftest import ROOT
 from trainer.numbers.training import Amounts, Summary, digit_error, train_reader
 
+pytestmark = pytest.mark.training
+
 _AMOUNTS = Amounts(fitted=48, calibrated=16, tested=16)
 
 
