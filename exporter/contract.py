@@ -29,7 +29,7 @@ PIXELS_SIGNATURE: Final = "pixels"
 PIXELS: Final = "pixels"
 """Input, uint8 [batch, 28, 28]: white ink on black, centred."""
 
-# Outputs of both signatures.
+# Outputs of the signatures for single digits.
 DIGIT: Final = "digit"
 """int64 [batch]: 0-9, NO_DIGIT where there is an error."""
 CONFIDENCE: Final = "confidence"
@@ -39,6 +39,11 @@ PROBABILITIES: Final = "probabilities"
 ERROR: Final = "error"
 """string [batch]: empty, or one of ERRORS."""
 OUTPUTS: Final = (DIGIT, CONFIDENCE, PROBABILITIES, ERROR)
+
+# The signature that shows what the network gets of encoded images: of IMAGE_BYTES it makes PIXELS, zeros where there is
+# an error, and ERROR.
+NORMALISED_SIGNATURE: Final = "normalised"
+NORMALISED_OUTPUTS: Final = (PIXELS, ERROR)
 
 # The signature for fields of several digits, one line of them in each picture. It takes IMAGE_BYTES, too, and answers
 # CONFIDENCE and ERROR beside what is named here.

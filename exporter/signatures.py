@@ -15,6 +15,7 @@ from exporter.contract import (
     ERROR,
     IMAGE_BYTES,
     NO_DIGIT,
+    NORMALISED_SIGNATURE,
     NUMBERS_SIGNATURE,
     PIXELS,
     PIXELS_SIGNATURE,
@@ -30,20 +31,38 @@ from exporter.picture.closer import read
 from exporter.picture.decode import error_code, error_text
 
 Outputs = dict[str, tf.Tensor]
+Look = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]]
+"""As `exporter.picture.closer.read`."""
 
 
-def image_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
-    """`serving_default` of a network: encoded images, string [n], to the contract's outputs."""
+def image_signature(network: Network, look: Look | None = None) -> Callable[[tf.Tensor], Outputs]:
+    """`serving_default` of a network: encoded images, string [n], to the contract's outputs.
+
+    `look` is `read`, traced for several signatures; without it, `read` becomes part of this one.
+    """
 
     def serving_default(image_bytes: tf.Tensor) -> Outputs:
-        code, index, pixels, has_ink = read(image_bytes)
+        code, index, pixels, has_ink = (look or read)(image_bytes)
         probabilities = network(pixels)
+        code = _with_blanks(code, index, has_ink)
         # The survivors go back to their places in the batch; the rest keeps zeros and an error.
-        code = tf.tensor_scatter_nd_update(code, index[:, None], tf.where(has_ink, 0, error_code(BLANK)))
         shape = tf.stack([tf.size(image_bytes, out_type=tf.int64), CLASSES])
         return _outputs(tf.scatter_nd(index[:, None], probabilities, shape), code)
 
     return serving_default
+
+
+def normalised_signature(look: Look) -> Callable[[tf.Tensor], Outputs]:
+    """`normalised`: encoded images, string [n], to what the network gets of them; `look` as for `image_signature`."""
+
+    def normalised(image_bytes: tf.Tensor) -> Outputs:
+        code, index, pixels, has_ink = look(image_bytes)
+        code = _with_blanks(code, index, has_ink)
+        levels = tf.cast(tf.round(tf.where(has_ink[:, None, None], pixels, 0.0) * 255.0), tf.uint8)
+        shape = tf.stack([tf.size(image_bytes, out_type=tf.int64), SIDE, SIDE])
+        return {PIXELS: tf.scatter_nd(index[:, None], levels, shape), ERROR: error_text(code)}
+
+    return normalised
 
 
 def pixels_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
@@ -54,6 +73,11 @@ def pixels_signature(network: Network) -> Callable[[tf.Tensor], Outputs]:
         return _outputs(probabilities, tf.zeros([tf.shape(pixels)[0]], tf.int32))
 
     return pixels_to_digit
+
+
+def _with_blanks(code: tf.Tensor, index: tf.Tensor, has_ink: tf.Tensor) -> tf.Tensor:
+    """Error numbers, int32 [n], also of pictures without ink: of m that could be decoded, at these places."""
+    return tf.tensor_scatter_nd_update(code, index[:, None], tf.where(has_ink, 0, error_code(BLANK)))
 
 
 def _outputs(probabilities: tf.Tensor, code: tf.Tensor) -> Outputs:
@@ -75,8 +99,12 @@ def write_saved_model(network: Network, folder: Path, reader: Weights | None = N
     would trace again (as Keras' ExportArchive does). Nor do the network's layers, among which TensorFlow Serving does
     not find its variables.
     """
+    encoded = tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)
+    # Decoder and normaliser are most of the graph: it holds them once, and two signatures call them.
+    look = _traced(read, encoded)
     signatures = {
-        SIGNATURE: _traced(image_signature(network), tf.TensorSpec([None], tf.string, name=IMAGE_BYTES)),
+        SIGNATURE: _traced(image_signature(network, look), encoded),
+        NORMALISED_SIGNATURE: _traced(normalised_signature(look), encoded),
         PIXELS_SIGNATURE: _traced(pixels_signature(network), tf.TensorSpec([None, SIDE, SIDE], tf.uint8, name=PIXELS)),
     }
     if reader is not None:
@@ -92,7 +120,7 @@ def write_saved_model(network: Network, folder: Path, reader: Weights | None = N
     rewrite(folder)
 
 
-def _traced(function: Callable[[tf.Tensor], Outputs], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types
+def _traced(function: Callable[[tf.Tensor], Any], spec: tf.TensorSpec) -> Any:  # noqa: ANN401 - TensorFlow has no types
     # AutoGraph would rewrite every function that is called, to find that none branches on a tensor.
     return tf.function(function, input_signature=[spec], autograph=False).get_concrete_function()
 

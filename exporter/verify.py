@@ -26,6 +26,8 @@ from exporter.contract import (
     ERROR,
     IMAGE_BYTES,
     NO_DIGIT,
+    NORMALISED_OUTPUTS,
+    NORMALISED_SIGNATURE,
     NOT_AN_IMAGE,
     NUMBERS_SIGNATURE,
     OUTPUTS,
@@ -113,6 +115,7 @@ def verify(folder: Path, reference: Reference) -> None:
                 _compare(predict, SIGNATURE, IMAGE_BYTES, images, reference.image_probabilities, tolerance)
                 _compare(predict, PIXELS_SIGNATURE, PIXELS, pixels, reference.pixel_probabilities, tolerance)
                 _isolates_faults(predict, reference)
+                verify_normalised(predict, reference)
                 if reference.numbers is not None:
                     verify_numbers(predict, reference.numbers)
                 _replay_warmup(requests, predict)
@@ -185,6 +188,24 @@ def _isolates_faults(predict: Predict, reference: Reference) -> None:
         reference.tolerance,
         f"signature {SIGNATURE}, beside broken images",
     )
+
+
+def verify_normalised(predict: Predict, reference: Reference) -> None:
+    """Check that what `normalised` gives of the images is answered as they are, and that a broken one gets its error.
+
+    Raises:
+        DifferenceError: naming the number.
+    """
+    where = f"signature {NORMALISED_SIGNATURE}"
+    images = np.append(reference.images, [b"not an image"])
+    outputs = predict(NORMALISED_SIGNATURE, {IMAGE_BYTES: images})
+    if set(outputs) != set(NORMALISED_OUTPUTS):
+        raise DifferenceError(f"{where}: outputs are {sorted(outputs)}, not {sorted(NORMALISED_OUTPUTS)}")
+    errors = [text.decode() for text in outputs[ERROR]]
+    if errors != [""] * len(reference.images) + [NOT_AN_IMAGE] or outputs[PIXELS][-1].any():
+        raise DifferenceError(f"{where}: {ERROR} is {errors}; only the last image is broken")
+    shown = predict(PIXELS_SIGNATURE, {PIXELS: outputs[PIXELS][:-1]})
+    compare(shown, reference.image_probabilities, reference.tolerance, f"{where}, its {PIXELS} read")
 
 
 def _replay_warmup(requests: list[tuple[str, str, Array]], predict: Predict) -> None:

@@ -108,7 +108,7 @@ def test_an_empty_batch_is_answered(ask: Ask) -> None:
 
 
 def test_outputs_are_the_contract(model: Any) -> None:  # noqa: ANN401 - TensorFlow has no types
-    """Both signatures answer the contract's outputs with its dtypes."""
+    """Both signatures for single digits answer the contract's outputs with its dtypes."""
     for name in ("serving_default", "pixels"):
         outputs = model.signatures[name].structured_outputs
         found = {output: (spec.dtype.name, spec.shape.as_list()[1:]) for output, spec in outputs.items()}
@@ -130,6 +130,68 @@ def test_mnist_passes_unchanged(ask: Ask, model: Any, mnist_sample: tuple[Image,
         served = ask([write_png(image[:, :, None]) for image in polarity])
         np.testing.assert_allclose(served["probabilities"], bare["probabilities"], atol=1e-4)
         assert served["digit"].tolist() == bare["digit"].numpy().tolist()
+
+
+def test_what_the_network_gets_can_be_seen(
+    ask: Ask,
+    model: Any,  # noqa: ANN401 - as above
+    mnist_sample: tuple[Image, Image],
+    all_odd_pngs: dict[str, bytes],
+    broken_pngs: dict[str, tuple[bytes, str]],
+) -> None:
+    """`normalised` gives MNIST's pixels unchanged, of other pictures what is answered as they are, of broken ones 0."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    images, _ = mnist_sample
+    odd, broken = list(all_odd_pngs.values()), [octets for octets, _ in broken_pngs.values()]
+    files = [*(write_png(image[:, :, None]) for image in images[:10]), *broken, *odd]
+    outputs = model.signatures["normalised"](image_bytes=tf.constant(files))
+    pixels = outputs["pixels"].numpy()
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (len(files), 28, 28))
+    np.testing.assert_array_equal(pixels[:10], images[:10])
+    assert not pixels[10 : 10 + len(broken)].any()
+    texts = [b""] * 10 + [text.encode() for _, text in broken_pngs.values()] + [b""] * len(odd)
+    assert outputs["error"].numpy().tolist() == texts
+    # Levels are rounded to whole ones.
+    read = model.signatures["pixels"](pixels=tf.constant(pixels[-len(odd) :]))
+    np.testing.assert_allclose(read["probabilities"], ask(odd)["probabilities"], atol=0.02)
+
+
+def test_what_the_network_gets_of_nothing(model: Any) -> None:  # noqa: ANN401 - as above
+    """`normalised` answers plain paper with an error and zeros, and an empty batch with nothing."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    normalised = model.signatures["normalised"]
+    blank = normalised(image_bytes=tf.constant([write_png(np.full([30, 50, 1], 200))]))
+    assert blank["error"].numpy().tolist() == [b"blank"]
+    assert not blank["pixels"].numpy().any()
+    nothing = normalised(image_bytes=tf.constant([], tf.string))
+    assert (nothing["pixels"].shape, nothing["error"].shape) == ((0, 28, 28), (0,))
+
+
+def test_the_gate_looks_at_what_the_network_gets(
+    ask: Ask,
+    model: Any,  # noqa: ANN401 - as above
+    mnist_sample: tuple[Image, Image],
+    mnist_pngs: list[bytes],
+) -> None:
+    """A version whose `normalised` shows other pixels than the network gets is not published."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    from exporter.verify import DifferenceError, Reference, verify_normalised  # noqa: PLC0415 - as above
+
+    probabilities = ask(mnist_pngs[:20])["probabilities"]
+    images = np.array(mnist_pngs[:20], object)
+    reference = Reference(images, probabilities, mnist_sample[0][:20], probabilities, 1e-3)
+
+    def predict(signature: str, inputs: dict[str, Any], shift: int = 0) -> Outputs:
+        outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+        arrays = {name: value.numpy() for name, value in outputs.items()}
+        return arrays if signature == "pixels" else arrays | {"pixels": np.roll(arrays["pixels"], shift, axis=2)}
+
+    verify_normalised(predict, reference)
+    with pytest.raises(DifferenceError, match="signature normalised, its pixels read: "):
+        verify_normalised(lambda signature, inputs: predict(signature, inputs, shift=3), reference)
 
 
 def test_probabilities_are_of_the_digit(ask: Ask, mnist_pngs: list[bytes]) -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from exporter.command import UserError, quiet_tensorflow
-from exporter.contract import DIGITS, IMAGE_BYTES, NUMBERS_OUTPUTS, NUMBERS_SIGNATURE, PIXELS_SIGNATURE, SIGNATURE
+from exporter.contract import (
+    DIGITS,
+    IMAGE_BYTES,
+    NORMALISED_OUTPUTS,
+    NORMALISED_SIGNATURE,
+    NUMBERS_OUTPUTS,
+    NUMBERS_SIGNATURE,
+    PIXELS_SIGNATURE,
+    SIGNATURE,
+)
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.training
@@ -25,13 +34,14 @@ def version(shipped_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return publish(shipped_model / "1", to, on_step=lambda _: None, reader=READER)
 
 
-def test_the_version_has_three_signatures(version: Path) -> None:
+def test_the_version_has_all_signatures(version: Path) -> None:
     """`numbers` stands beside the others; its second input has a value for callers that leave it out."""
     import tensorflow as tf  # noqa: PLC0415 - seconds
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, [tf.saved_model.SERVING], str(version)).signature_def
-    assert {SIGNATURE, PIXELS_SIGNATURE, NUMBERS_SIGNATURE} <= set(loaded)
+    assert {SIGNATURE, PIXELS_SIGNATURE, NORMALISED_SIGNATURE, NUMBERS_SIGNATURE} <= set(loaded)
+    assert set(loaded[NORMALISED_SIGNATURE].outputs) == set(NORMALISED_OUTPUTS)
     signature = loaded[NUMBERS_SIGNATURE]
     assert set(signature.inputs) == {IMAGE_BYTES, DIGITS}
     assert set(signature.outputs) == set(NUMBERS_OUTPUTS)
