@@ -147,7 +147,7 @@ def _place(out: str | None) -> Path:
 
 def _check(job: "Job") -> None:
     from batch.job import check_server
-    from batch.terminal.display import Screen, print_notice
+    from batch.terminal.screen import Screen, print_notice
 
     try:
         text = check_server(job, notify)
@@ -183,7 +183,9 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
             check_summary(summary, job.out)
         # To count the objects of a store takes as many requests as to list them.
         is_uncounted = is_listed or job.walk.has_urls
-        with progress(None if is_uncounted else lambda: count(job.walk)) as show:
+        # Rows that go to the same terminal leave no line for a bar.
+        is_hidden = streams and sys.stdout is not None and sys.stdout.isatty()
+        with progress(None if is_uncounted else lambda: count(job.walk), is_hidden=is_hidden) as show:
             listeners: list[Listener] = [show] if tally is None else [show, tally]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
     except (ServerError, ConverterError, StoreError) as error:
@@ -246,7 +248,8 @@ def _conclude(
 ) -> None:
     from batch.summary import write_summary
     from batch.table.output import STANDARD_OUTPUT
-    from batch.terminal.display import Screen, print_accuracy, print_notice, print_summary
+    from batch.terminal.display import print_accuracy, print_summary
+    from batch.terminal.screen import Screen, print_notice
 
     # A table on standard output is not to be mixed with words.
     streams = job.out == STANDARD_OUTPUT
