@@ -112,7 +112,7 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
 
 def print_passed_over(console: Console, skipped: Skipped) -> None:
     """Print what a walk passed over, and the user should know."""
-    for line in _passed_over(skipped):
+    for line in passed_over(skipped):
         print_notice(console, line)
 
 
@@ -154,7 +154,8 @@ def print_accuracy(console: Console, tally: Tally) -> None:
         print_notice(console, f"without a label, not counted: {tally.unlabelled:,} files")
 
 
-def _passed_over(skipped: Skipped) -> Iterator[str]:
+def passed_over(skipped: Skipped) -> Iterator[str]:
+    """A line for each kind of thing that a walk passed over."""
     if skipped.other_images:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in skipped.other_images.most_common())
         yield f"passed over, images that are no PNGs: {kinds}"
