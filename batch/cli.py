@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batch.accuracy.tally import Tally
     from batch.engine import Listener
     from batch.job import Job
+    from batch.report.findings import Findings
     from batch.summary import Summary
 
 _RESUME = "repeat the command to go on where this run stopped"
@@ -147,7 +148,7 @@ def _place(out: str | None) -> Path:
 
 def _check(job: "Job") -> None:
     from batch.job import check_server
-    from batch.terminal.display import Screen, print_notice
+    from batch.terminal.screen import Screen, print_notice
 
     try:
         text = check_server(job, notify)
@@ -164,6 +165,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
     from batch.job import run_job
+    from batch.report.findings import Findings
     from batch.stores.faults import StoreError
     from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
@@ -171,6 +173,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
     tally = None if truth is None else Tally(read_truth(truth, job.out))
+    findings = None if report is None else Findings()
     is_listed = STANDARD_INPUT in job.walk.paths
     listed: Iterable[str] = PathList(sys.stdin.buffer) if is_listed else ()
     try:
@@ -183,8 +186,10 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
             check_summary(summary, job.out)
         # To count the objects of a store takes as many requests as to list them.
         is_uncounted = is_listed or job.walk.has_urls
-        with progress(None if is_uncounted else lambda: count(job.walk)) as show:
-            listeners: list[Listener] = [show] if tally is None else [show, tally]
+        # Rows that go to the same terminal leave no line for a bar.
+        is_hidden = streams and sys.stdout is not None and sys.stdout.isatty()
+        with progress(None if is_uncounted else lambda: count(job.walk), is_hidden=is_hidden) as show:
+            listeners: list[Listener] = [one for one in (show, tally, findings) if one is not None]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
     except (ServerError, ConverterError, StoreError) as error:
         _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
@@ -196,7 +201,8 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         _stop(f"cannot write {error.filename or job.out}: {error.strerror}; {remedy}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
-    _conclude(job, found, skipped, tally, report, summary)
+    words = [] if report is None or findings is None else _write_report(report, job, found, skipped, findings, tally)
+    _conclude(job, found, skipped, tally, words, summary)
 
 
 def _refuse(given: dict[str, bool], reason: str) -> None:
@@ -241,23 +247,23 @@ def _conclude(
     found: "Summary",
     skipped: Skipped,
     tally: "Tally | None",
-    report: Path | None,
+    report: list[str],
     summary: Path | None,
 ) -> None:
     from batch.summary import write_summary
     from batch.table.output import STANDARD_OUTPUT
-    from batch.terminal.display import Screen, print_accuracy, print_notice, print_summary
+    from batch.terminal.display import print_accuracy, print_summary
+    from batch.terminal.screen import Screen, print_notice
 
     # A table on standard output is not to be mixed with words.
     streams = job.out == STANDARD_OUTPUT
-    written = None if report is None or tally is None else _write_report(report, tally, job)
     with may_be_lost(2 if streams else 1):
         screen = Screen(stderr=streams)
         print_summary(screen, found, skipped, job.name)
         if tally is not None:
             print_accuracy(screen, tally)
-        if written is not None:
-            print_notice(screen, written)
+        for line in report:
+            print_notice(screen, line)
     if summary is not None:
         try:
             write_summary(summary, found, skipped, job.settings())
@@ -268,20 +274,48 @@ def _conclude(
 
 def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
     """Find what would keep a report from being written before the run, not after it."""
-    if truth is None:
-        raise UserError("--report needs --truth: which answers are mistakes is known only where the digits are")
-    require_extra("train", "matplotlib", "PIL", "numpy")
-    from batch.accuracy.report import prepare
+    from batch.report.folder import PAGE, prepare
 
-    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT and not is_url(path)], job.out)
+    names = {PAGE}
+    if truth is not None:
+        require_extra("train", "matplotlib", "PIL", "numpy")
+        from batch.accuracy.report import file_names
+
+        names |= file_names()
+    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT and not is_url(path)], job.out, names)
 
 
-def _write_report(folder: Path, tally: "Tally", job: "Job") -> str:
-    from batch.accuracy.report import write
+def _write_report(
+    folder: Path, job: "Job", found: "Summary", skipped: Skipped, findings: "Findings", tally: "Tally | None"
+) -> list[str]:
+    """Write the report, and return lines that say what is where."""
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+    from platform import python_version
+
+    from batch.report.page import Against, Run, write_page
     from batch.stores.faults import StoreError
+    from batch.terminal.display import passed_over
 
+    words = []
+    against = None
     try:
-        return write(folder, tally, job.walk)
+        if tally is not None:
+            from batch.accuracy.report import shown, write
+
+            words = [write(folder, tally, job.walk)]
+            against = Against(*shown(tally))
+        run = Run(
+            table=job.name,
+            ended=datetime.now(UTC),
+            walk=job.walk,
+            summary=found,
+            passed_over=list(passed_over(skipped)),
+            settings={**job.settings(), "min-confidence": job.form.min_confidence, "server": list(job.servers)},
+            versions={"digits": version("digits"), "Python": python_version()},
+            against=against,
+        )
+        return [*words, f"for a browser: {write_page(folder, run, findings)}"]
     except StoreError as error:
         _stop(f"{job.name} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
     except OSError as error:

@@ -243,7 +243,8 @@ Report = Annotated[
     option(
         _ACCURACY,
         "--report",
-        "With --truth: write confusion.png, mistakes.png, mistakes.csv and accuracy.json to this folder.",
+        "Write index.html to this folder: counts, confidence, errors, the least sure pictures. With --truth also "
+        "confusion.png, mistakes.png, mistakes.csv and accuracy.json.",
         metavar="FOLDER",
     ),
 ]

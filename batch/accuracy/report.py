@@ -6,7 +6,6 @@ Needs the `train` extra, which nothing else of digits-batch does.
 import csv
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from batch.accuracy.tally import NO_ANSWER, Mistake, Score, Tally
 from batch.accuracy.thumbnail import SIDE_PX, member_thumbnails, thumbnail
 from batch.files.walk import Walk
 from exporter import figures
-from exporter.command import UserError
 from exporter.contract import CLASSES
 
 _CONFUSION, _MISTAKES, _ACCURACY = "confusion.png", "mistakes.csv", "accuracy.json"
@@ -27,34 +25,16 @@ _CAPTION = 22  # characters
 _NOWHERE = Walk(())
 
 
-def prepare(folder: Path, paths: list[str], out: Path) -> None:
-    """Make the folder, and raise UserError where a report cannot or must not be written there.
-
-    Args:
-        folder: where the report will be.
-        paths: the folders and files of the run.
-        out: its table.
-    """
-    own = Path(os.path.realpath(folder))
-    for path in map(Path, paths):
-        if path.is_dir() and own.is_relative_to(os.path.realpath(path)):
-            raise UserError(f"--report {folder} lies in {path}: its pictures would become scans; choose another folder")
-    names = {_CONFUSION, _MISTAKES, _ACCURACY, *_sheet_names()}
-    for path in (*map(Path, paths), out):
-        if os.path.realpath(path.parent) == str(own) and path.name in names:
-            raise UserError(f"the report would overwrite {path}: choose another folder for --report")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise UserError(f"cannot write --report {folder}: {error.strerror}; choose another folder") from None
+def file_names() -> set[str]:
+    """Of all files that a report may have."""
+    return {_CONFUSION, _MISTAKES, _ACCURACY, *_sheet_names()}
 
 
 def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
     """Write confusion.png, mistakes.png and further sheets, mistakes.csv and accuracy.json over those of another run.
 
     Args:
-        folder: made by `prepare`.
+        folder: where the report goes; it exists.
         tally: of the run.
         what: was walked; archives are read once more for the pictures of mistakes in them.
 
@@ -80,6 +60,21 @@ def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
         "" if shown == len(mistakes) else f" (the {shown:,} most confident; all {len(mistakes):,} are in {_MISTAKES})"
     )
     return f"report in {folder}: {_CONFUSION}, {pages}{extent}, {_MISTAKES}, {_ACCURACY}"
+
+
+def shown(tally: Tally) -> tuple[str, dict[str, str], list[str]]:
+    """Of what `write` has written for people: the accuracy, in a sentence; pictures with what they say; other files."""
+    score = tally.score
+    counts = f"{score.right:,} of {score.images:,} images are right, {tally.errors:,} have an error."
+    if tally.unlabelled:
+        counts += f" {tally.unlabelled:,} files have no label and are not counted."
+    mistakes = len(tally.mistakes)
+    pictures = {
+        _CONFUSION: "Confusion matrix: for each true digit, how often it was taken for which; the figures are in "
+        f"{_ACCURACY}",
+        _sheet_names()[0]: f"The most confident of {mistakes:,} mistakes" if mistakes else "No mistakes",
+    }
+    return f"Accuracy {score.describe()}. {counts}", pictures, [_MISTAKES, _ACCURACY]
 
 
 def _write_accuracy(path: Path, tally: Tally) -> None:

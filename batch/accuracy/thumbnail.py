@@ -1,5 +1,6 @@
 """One image file, or one page of it, as a small picture for people."""
 
+import functools
 import io
 import warnings
 from collections.abc import Callable, Iterable
@@ -9,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from batch.archives.kinds import archive_of
 from batch.disk.long_paths import open_path
-from batch.files.again import readable
+from batch.files.again import members_again, readable
 from batch.files.copies import Copies
 from batch.files.file import File
-from batch.files.skipped import Skipped
-from batch.files.walk import Walk, expand
+from batch.files.walk import Walk
 from batch.formats.kinds import foreign_kind
 from batch.formats.picture import BROKEN, PictureError, Pictures
 from exporter.contract import MAX_PIXELS
@@ -51,19 +50,14 @@ def member_thumbnails(paths: Iterable[str], what: Walk) -> dict[str, Tile]:
         paths: as in the table.
         what: of the run; says which columns of tables.
     """
-    wanted: dict[str, set[str]] = {}
-    for path in paths:
-        if archive := archive_of(path):
-            wanted.setdefault(archive, set()).add(path)
-    tiles: dict[str, Tile] = {}
-    for archive, names in wanted.items():
-        for file in expand(File(archive, 0, 0), what, Skipped()):
-            if file.path in names and file.content is not None:
-                tiles[file.path] = _draw(lambda file=file: _small_member(file))  # type: ignore[misc] # a name of its own
-                names.remove(file.path)
-            if not names:
-                break
-    return tiles
+    return {file.path: _draw(functools.partial(_small_member, file)) for file in members_again(paths, what)}
+
+
+def jpeg(tile: Tile) -> bytes:
+    """A tile as a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray(tile).save(file, "JPEG", quality=80)
+    return file.getvalue()
 
 
 def _draw(small: Callable[[], Image.Image]) -> Tile:

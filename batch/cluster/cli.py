@@ -18,7 +18,7 @@ from batch.cluster import flags as job_flags
 from batch.files.walk import PNGS, STANDARD_INPUT, Walk
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
-from batch.terminal.streams import may_be_lost
+from batch.terminal.streams import is_live, may_be_lost
 from exporter.command import UserError, VersionOption, counted
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -126,7 +126,8 @@ def _check_repeated(job: str, found: "Planned", wanted: "Plan") -> None:
 
 
 def _print_planned(job: str, planned: "Planned") -> None:
-    from batch.terminal.display import Screen, print_notice, print_passed_over
+    from batch.terminal.display import print_passed_over
+    from batch.terminal.screen import Screen, print_notice
 
     target = planned.plan.target
     images = counted(planned.files - planned.archives, "image")
@@ -230,7 +231,7 @@ def run(
     failed: dict[int, Exception] = {}
     with _ended(job):
         before = status_of(job)
-        with answering(before.shards, before.done, notify) as show:
+        with answering(before, notify) as show:
 
             def tell(number: int, error: Exception | None) -> None:
                 if error is None:
@@ -260,7 +261,7 @@ def status(
 
     from batch.cluster.display import print_status
     from batch.cluster.status import status_of
-    from batch.terminal.display import Screen
+    from batch.terminal.screen import Screen
 
     with _ended(job):
         found = status_of(job)
@@ -290,7 +291,8 @@ def finish(
     from batch.cluster.parts import UnfinishedError
     from batch.cluster.planned import open_job
     from batch.summary import check_summary, write_summary
-    from batch.terminal.display import Screen, print_summary
+    from batch.terminal.display import print_summary
+    from batch.terminal.screen import Screen
 
     with _ended(job):
         if summary is not None:
@@ -312,7 +314,7 @@ def finish(
 
 def _print_shard(marker: "Marker") -> None:
     """For logs: on a terminal there is a display."""
-    if sys.stderr.isatty():
+    if is_live():
         return
     summary = marker.summary
     errors = f", {summary.errors.total():,} with an error" if summary.errors else ""

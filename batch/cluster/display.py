@@ -1,22 +1,24 @@
 """What a person sees of a job: progress of its plan, over all its workers, of its table; and how far it is."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from batch.cluster.status import Status
-from batch.terminal.display import print_notice
+from batch.terminal.bar import Figure, count_of, errors_of, rate_of, show_bar, time_left
+from batch.terminal.rate import Rate
+from batch.terminal.screen import print_notice, standard_error
+from batch.terminal.streams import is_live
 from exporter.command import counted
 
 _EVERY_S = 0.2
 _LOG_EVERY_S = 60.0
+_RATE_OVER_S = 10.0  # many workers' answers come in larger lumps than one's
 _MOST_LINES = 5  # of shards that failed
 
 
@@ -31,27 +33,19 @@ class Answering(Protocol):
 
 
 @contextlib.contextmanager
-def answering(shards: int, done: int, notify: Callable[[str], None]) -> Iterator[Answering]:
+def answering(before: Status, notify: Callable[[str], None]) -> Iterator[Answering]:
     """Show shards done, images/s of all workers together, errors and time left; where no terminal is, now and then.
 
     Args:
-        shards: of the job.
-        done: of these, before this run.
+        before: how far the job is, before this run.
         notify: prints a line in a log.
     """
-    if not sys.stderr.isatty():
-        yield _Log(notify, shards, done)
+    if not is_live():
+        yield _Log(notify, before.shards, before.done)
         return
-    columns = (
-        TextColumn("shards"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rows]} images, {task.fields[rate]} images/s"),
-        TextColumn("{task.fields[errors]} errors"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        yield _Bar(bar, shards, done)
+    work = _Answered(before)
+    with show_bar(work):
+        yield work
 
 
 class _Log:
@@ -61,60 +55,81 @@ class _Log:
         self._notify = notify
         self._shards = shards
         self._done = done
-        self._started = self._told = time.monotonic()
+        self._told = time.monotonic()
+        self._rate = Rate(_LOG_EVERY_S)
         self._rows = self._errors = 0
 
     def rows(self, count: int, errors: int) -> None:
         self._rows += count
         self._errors += errors
+        self._rate.add(self._rows)
 
     def shard(self) -> None:
         self._done += 1
         now = time.monotonic()
         if now - self._told >= _LOG_EVERY_S:
             self._told = now
-            rate = self._rows / (now - self._started)
             self._notify(
                 f"{self._done:,} of {counted(self._shards, 'shard')} done; {self._rows:,} images, "
-                f"{rate:,.0f} images/s, {self._errors:,} errors"
+                f"{self._rate.a_second() or 0:,.0f} images/s, {self._errors:,} errors"
             )
 
 
-class _Bar:
-    def __init__(self, bar: Progress, shards: int, done: int) -> None:
-        self._bar = bar
-        self._task = bar.add_task("shards", total=shards, completed=done, rows=0, rate="-", errors=0)
-        self._started = time.monotonic()
+class _Answered:
+    """Counts shards and rows for a bar."""
+
+    def __init__(self, before: Status) -> None:
+        self.done = before.done
+        self.total = before.shards
+        # How many images archives hold is not known before they are read: then the shards say how long it will take.
+        self._images = None if before.archives else before.images - before.rows
+        self._images_rate = Rate(_RATE_OVER_S)
+        self._shards_rate = Rate(_LOG_EVERY_S)
         self._rows = self._errors = 0
 
     def rows(self, count: int, errors: int) -> None:
         self._rows += count
         self._errors += errors
-        rate = f"{self._rows / max(time.monotonic() - self._started, 1e-9):,.0f}"
-        self._bar.update(self._task, rows=f"{self._rows:,}", rate=rate, errors=self._errors)
+        self._images_rate.add(self._rows)
 
     def shard(self) -> None:
-        self._bar.advance(self._task)
+        self.done += 1
+        self._shards_rate.add(self.done)
+
+    def figures(self) -> list[Figure]:
+        if self._images is None:
+            left = self._shards_rate.seconds_left(self.total - self.done)
+        else:
+            left = self._images_rate.seconds_left(self._images - self._rows)
+        images = f"{self._rows:,} images"
+        return [
+            count_of(self.done, self.total, "shards"),
+            Figure(images, images),
+            *rate_of(self._images_rate.a_second(), "images"),
+            errors_of(self._errors),
+            *time_left(left),
+        ]
 
 
 @contextlib.contextmanager
 def planning() -> Iterator[Callable[[int], None]]:
     """Show how many images a walk has found, on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty():
+    if not is_live():
         yield lambda _: None
         return
-    console = Console(stderr=True)
-    started = shown = time.monotonic()
-    images = 0
-    with console.status("planning") as status:
+    found = 0
+    shown = time.monotonic()
+    rate = Rate(_RATE_OVER_S)
+    with standard_error().status("planning") as status:
 
-        def show(found: int) -> None:
-            nonlocal images, shown
-            images += found
+        def show(count: int) -> None:
+            nonlocal found, shown
+            found += count
+            rate.add(found)
             now = time.monotonic()
             if now - shown >= _EVERY_S:
                 shown = now
-                status.update(f"planning: {images:,} images, {images / (now - started):,.0f} images/s")
+                status.update(f"planning: {found:,} images, {rate.a_second() or 0:,.0f} images/s")
 
         yield show
 
@@ -122,13 +137,29 @@ def planning() -> Iterator[Callable[[int], None]]:
 @contextlib.contextmanager
 def joining(images: int) -> Iterator[Callable[[int], None]]:
     """Show how many rows are written, on a terminal; elsewhere nothing."""
-    if not sys.stderr.isatty():
+    if not is_live():
         yield lambda _: None
         return
-    columns = (TextColumn("writing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("writing", total=images)
-        yield lambda rows: bar.advance(task, rows)
+    work = _Written(images)
+    with show_bar(work):
+        yield work.add
+
+
+class _Written:
+    """Counts rows for a bar."""
+
+    def __init__(self, images: int) -> None:
+        self.done = 0
+        self.total = images
+        self._rate = Rate(_RATE_OVER_S)
+
+    def add(self, rows: int) -> None:
+        self.done += rows
+        self._rate.add(self.done)
+
+    def figures(self) -> list[Figure]:
+        left = self._rate.seconds_left(self.total - self.done)
+        return [count_of(self.done, self.total, "rows written"), *time_left(left)]
 
 
 def print_status(console: Console, job: str, status: Status) -> None:

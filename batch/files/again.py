@@ -1,9 +1,13 @@
 """A file of the table once more, for people to look at."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from batch.archives.kinds import archive_of
+from batch.files.file import File
+from batch.files.skipped import Skipped
+from batch.files.walk import Walk, expand
 from batch.formats.pages import split_page
 from batch.stores.faults import LargeError, MissingError
 from batch.stores.patience import Patience
@@ -35,6 +39,29 @@ def readable(name: str) -> Iterator[tuple[str, int]]:
         copy.write(content)
         copy.flush()
         yield copy.name, page
+
+
+def members_again(paths: Iterable[str], what: Walk) -> Iterator[File]:
+    """Those of the files that are in archives, with their bytes; each archive is read once more, as far as is needed.
+
+    Args:
+        paths: as in the table.
+        what: of the run; says which columns of tables.
+
+    Raises:
+        StoreError: an archive is in a store, which failed.
+    """
+    wanted: dict[str, set[str]] = {}
+    for path in paths:
+        if archive := archive_of(path):
+            wanted.setdefault(archive, set()).add(path)
+    for archive, names in wanted.items():
+        for file in expand(File(archive, 0, 0), what, Skipped()):
+            if file.path in names and file.content is not None:
+                names.remove(file.path)
+                yield file
+            if not names:
+                break
 
 
 def _content(url: str) -> bytes | None:

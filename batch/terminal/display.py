@@ -1,14 +1,10 @@
 """What a person sees of a run: progress while it goes, a table at its end."""
 
-import errno
-import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -19,69 +15,66 @@ from batch.files.file import File
 from batch.files.skipped import Skipped
 from batch.formats.kinds import EXTRA, HEIC, can_read
 from batch.summary import Summary
+from batch.terminal.bar import Figure, count_of, errors_of, rate_of, show_bar, time_left
+from batch.terminal.rate import Rate
+from batch.terminal.screen import print_notice, printable
 from exporter.command import how_to_install
 from exporter.contract import CLASSES, UNSUPPORTED
 
 _MOST_LINES = 5  # of one kind
-
-
-class Screen(Console):
-    """A console that raises BrokenPipeError where Rich would end the process."""
-
-    def on_broken_pipe(self) -> None:
-        """Nobody reads any more."""
-        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+_RATE_OVER_S = 5.0
 
 
 @contextmanager
-def progress(console: Console, count: Callable[[], int | None] | None) -> Iterator[Listener]:
-    """Show images done, images/s, errors and time left.
+def progress(count: Callable[[], int | None] | None) -> Iterator[Listener]:
+    """Show images done, images/s, errors and time left, on standard error, a terminal.
 
     Args:
-        console: standard error, a terminal.
         count: how many images there will be. It runs beside the work, which need not wait for it. None where nobody
             can know, as when it returns None.
     """
-    columns = (
-        TextColumn("predicting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} images/s"),
-        TextColumn("{task.fields[errors]} errors"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("predicting", total=None, rate="-", errors=0)
-        if count is not None:
-            threading.Thread(target=lambda: bar.update(task, total=count()), daemon=True).start()
-        yield _Counter(bar, task)
+    counter = _Counter()
+    if count is not None:
+        threading.Thread(target=lambda: counter.expect(count()), daemon=True).start()
+    with show_bar(counter):
+        yield counter
 
 
 class _Counter:
-    """Counts rows into a progress display."""
+    """Counts rows for a bar."""
 
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        self._bar = bar
-        self._task = task
-        self._started = time.monotonic()
-        self._rows = 0
+    def __init__(self) -> None:
+        self.done = 0
+        self.total: int | None = None
         self._errors = 0
+        self._rate = Rate(_RATE_OVER_S)
+
+    def expect(self, total: int | None) -> None:
+        self.total = total
 
     def add(self, _files: list[File], answers: list[Answer]) -> None:
-        self._rows += len(answers)
+        self.done += len(answers)
         self._errors += sum(1 for answer in answers if answer.error)
-        rate = f"{self._rows / max(time.monotonic() - self._started, 1e-9):,.0f}"
-        self._bar.update(self._task, completed=self._rows, rate=rate, errors=self._errors)
+        self._rate.add(self.done)
 
     def start_over(self) -> None:
-        self._rows = self._errors = 0
-        self._bar.update(self._task, completed=0, errors=0)
+        self.done = self._errors = 0
+        self._rate.start_over()
+
+    def figures(self) -> list[Figure]:
+        left = None if self.total is None else self._rate.seconds_left(self.total - self.done)
+        return [
+            count_of(self.done, self.total, "images"),
+            *rate_of(self._rate.a_second(), "images"),
+            errors_of(self._errors),
+            *time_left(left),
+        ]
 
 
 def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str) -> None:
     """Print how many of each digit with their mean confidence, the errors by reason, and what was passed over."""
     # Texts from elsewhere hold anything: as in print_notice, no markup.
-    table = Table(title=Text(_printable(out), style="table.title"), title_justify="left")
+    table = Table(title=Text(printable(out), style="table.title"), title_justify="left")
     table.add_column("answer")
     table.add_column("images", justify="right")
     table.add_column("mean confidence", justify="right")
@@ -119,7 +112,7 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
 
 def print_passed_over(console: Console, skipped: Skipped) -> None:
     """Print what a walk passed over, and the user should know."""
-    for line in _passed_over(skipped):
+    for line in passed_over(skipped):
         print_notice(console, line)
 
 
@@ -161,7 +154,8 @@ def print_accuracy(console: Console, tally: Tally) -> None:
         print_notice(console, f"without a label, not counted: {tally.unlabelled:,} files")
 
 
-def _passed_over(skipped: Skipped) -> Iterator[str]:
+def passed_over(skipped: Skipped) -> Iterator[str]:
+    """A line for each kind of thing that a walk passed over."""
     if skipped.other_images:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in skipped.other_images.most_common())
         yield f"passed over, images that are no PNGs: {kinds}"
@@ -191,14 +185,3 @@ def _some(what: str, paths: list[str]) -> Iterator[str]:
         yield f"{what}: {path}"
     if len(paths) > _MOST_LINES:
         yield f"{what}: {len(paths) - _MOST_LINES:,} more, which --summary lists"
-
-
-def print_notice(console: Console, text: str) -> None:
-    """Print one line, as it is."""
-    # File names may hold anything: no markup, no colours guessed from their characters.
-    console.print(_printable(text), markup=False, highlight=False, soft_wrap=True)
-
-
-def _printable(text: str) -> str:
-    """A text with question marks for the bytes of names that are no UTF-8."""
-    return text.encode(errors="replace").decode()

@@ -1,11 +1,10 @@
 """What a person sees on standard error while a run goes on. Imports Rich only when it is needed."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from batch.terminal.streams import may_be_lost
+from batch.terminal.streams import is_live, may_be_lost
 
 if TYPE_CHECKING:
     from batch.client.answers import Answer
@@ -14,20 +13,19 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def progress(count: Callable[[], int | None] | None) -> "Iterator[Listener]":
+def progress(count: Callable[[], int | None] | None, *, is_hidden: bool = False) -> "Iterator[Listener]":
     """Show progress on a terminal, as `display.progress` does; elsewhere nothing.
 
     Args:
         count: how many images there will be; None where nobody can know.
+        is_hidden: show nothing on a terminal, either.
     """
-    if not sys.stderr.isatty():
+    if is_hidden or not is_live():
         yield _Loader()
         return
-    from rich.console import Console  # noqa: PLC0415 - as the module's first line says
+    from batch.terminal import display  # noqa: PLC0415 - as the module's first line says
 
-    from batch.terminal import display  # noqa: PLC0415 - likewise
-
-    with display.progress(Console(stderr=True), count) as show:
+    with display.progress(count) as show:
         yield show
 
 
@@ -43,7 +41,7 @@ class _Loader:
 
 def notify(text: str) -> None:
     """Print a line that the user should read; the run goes on if it cannot be printed."""
-    from batch.terminal.display import Screen, print_notice  # noqa: PLC0415 - as the module's first line says
+    from batch.terminal.screen import print_notice, standard_error  # noqa: PLC0415 - as the module's first line says
 
     with may_be_lost(2):
-        print_notice(Screen(stderr=True), text)
+        print_notice(standard_error(), text)

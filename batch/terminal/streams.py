@@ -39,6 +39,12 @@ def may_be_lost(number: int) -> Iterator[None]:
                 print(f"digits-batch: standard output: {error.strerror}", file=sys.stderr)  # noqa: T201 - as _stop
 
 
+def is_live() -> bool:
+    """Whether standard error is a terminal that can draw a line anew, and no CI keeps each of them in a log."""
+    ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return sys.stderr.isatty() and not ci and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
 def _point_to_null(number: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     if null != number:

@@ -1,13 +1,12 @@
 """What a person sees of a watcher: one line that is always true on a terminal, a line now and then in a log."""
 
 import contextlib
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from batch.terminal.streams import may_be_lost
+from batch.terminal.streams import is_live, may_be_lost
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -22,14 +21,14 @@ Show = Callable[[int, int, int], None]
 @contextlib.contextmanager
 def watching(notify: Callable[[str], None]) -> Iterator[Show]:
     """Show the state of a watcher on a terminal; elsewhere a line every ten minutes in which rows were written."""
-    if not sys.stderr.isatty():
+    if not is_live():
         yield _Log(notify)
         return
     from rich.live import Live  # noqa: PLC0415 - slow, and not needed in a log
 
-    from batch.terminal.display import Screen  # noqa: PLC0415 - likewise
+    from batch.terminal.screen import standard_error  # noqa: PLC0415 - likewise
 
-    live = Live(console=Screen(stderr=True), auto_refresh=False)
+    live = Live(console=standard_error(), auto_refresh=False)
     with may_be_lost(2):
         live.start()
     try:

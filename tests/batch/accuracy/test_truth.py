@@ -306,7 +306,6 @@ def test_the_first_label_ends_the_check(labelled: Path) -> None:
         (["--truth", "wrong.csv"], ["wrong.csv, line 2", "'x'"]),
         (["--truth", "out.csv"], ["--out out.csv would overwrite the labels"]),
         (["--truth", "parent", "nowhere"], ["nowhere: no such file or folder"]),
-        (["--report", "report"], ["--report needs --truth"]),
     ],
 )
 def test_wrong_usage_is_told_in_a_line(

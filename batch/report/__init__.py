@@ -1,0 +1,1 @@
+"""The report of a run for everyone: one page that needs no server and no network."""
