@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from batch.client.security import Security
 from batch.client.tensors import Target
 from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.files.walk import Walk
+from batch.table.columns import Columns
 from batch.table.output import Form
 from exporter.contract import MODEL_NAME, SIGNATURE
 
@@ -25,7 +27,7 @@ class Asked:
         batch_size: most images in a request.
         in_flight: requests under way; None for as many as the server takes well.
         timeout: seconds on end that the server may fail; a watch then makes the connection anew.
-        form: columns of the table.
+        form: what is wanted of each image, and so the columns of the table.
     """
 
     walk: Walk
@@ -36,4 +38,4 @@ class Asked:
     batch_size: int = DEFAULT_BATCH_SIZE
     in_flight: int | None = None
     timeout: float = 60.0
-    form: Form = field(default_factory=Form)
+    form: Columns[Any] = field(default_factory=Form)

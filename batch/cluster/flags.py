@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from batch.client.window import MAX_REQUEST_BYTES
+from batch.client.window import DEFAULT_IN_FLIGHT, MAX_REQUEST_BYTES
 from batch.flags import option
 
 DEFAULT_SHARD_FILES = 100_000
@@ -19,6 +19,20 @@ JobPath = Annotated[
         metavar="JOB",
         help="The job's folder, or a URL in an object store, which all workers can write.",
         show_default=False,
+    ),
+]
+
+# Of jobs, which read single digits; digits-batch says more of fields of several.
+Probabilities = Annotated[bool, option("Output", "--probabilities", "Add the probability of each digit, p0 to p9.")]
+Signature = Annotated[str, option("Server", "--signature", "Signature that takes encoded images.")]
+BatchSize = Annotated[int, option("Requests", "--batch-size", "Most images in a request.", min=1)]
+InFlight = Annotated[
+    int | None,
+    option(
+        "Requests",
+        "--in-flight",
+        f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
+        min=1,
     ),
 ]
 

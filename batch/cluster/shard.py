@@ -59,7 +59,7 @@ def run_shard(
     asking: Asking,
     notify: Notify = lambda _: None,
     *,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener[Answer]] = (),
 ) -> Marker:
     """Answer a shard, unless it is done, and mark it as done.
 
@@ -123,7 +123,7 @@ class _Shard:
     planned: Planned
     number: int
 
-    def answer(self, asking: Asking, notify: Notify, listeners: Sequence[Listener]) -> Marker:
+    def answer(self, asking: Asking, notify: Notify, listeners: Sequence[Listener[Answer]]) -> Marker:
         with self.folder.draft() as draft:
             part = _Part(draft, self.planned.plan.form)
             summary, skipped = self._ask(asking, notify, part, listeners)
@@ -143,7 +143,7 @@ class _Shard:
         return self._mark(marker)
 
     def _ask(
-        self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener]
+        self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener[Answer]]
     ) -> tuple[Summary, Skipped]:
         plan = self.planned.plan
         shard = read_shard(self.folder, self.planned.id, self.number)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from batch.client.answers import Answer
 from batch.cluster.folder import JobFolder
 from batch.cluster.marker import Marker
 from batch.cluster.parts import read_part, read_rows
@@ -85,7 +86,7 @@ def _parts(out: Path) -> list[Path]:
 
 
 def join(
-    folder: JobFolder, planned: Planned, markers: Iterable[Marker], output: Output, ending: str, show: Show
+    folder: JobFolder, planned: Planned, markers: Iterable[Marker], output: Output[Answer], ending: str, show: Show
 ) -> None:
     """Copy the rows of all parts to a table of any form."""
     for marker in markers:
@@ -98,7 +99,7 @@ def join(
             show(len(files))
 
 
-def copy(folder: JobFolder, marker: Marker, output: Output) -> None:
+def copy(folder: JobFolder, marker: Marker, output: Output[Answer]) -> None:
     """Copy the rows of a part, as they are, to a CSV."""
     for octets in read_part(folder, marker):
         output.add_rendered(octets)
@@ -117,7 +118,7 @@ def _held(place: Path, notify: Notify) -> Iterator[None]:
 
 
 @contextmanager
-def written(place: Path, form: Form, ending: str, *, force: bool, notify: Notify) -> Iterator[Output]:
+def written(place: Path, form: Form, ending: str, *, force: bool, notify: Notify) -> Iterator[Output[Answer]]:
     """A table that takes its place once it is whole."""
     output = Output(place, form, ending)
     try:
