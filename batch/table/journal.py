@@ -78,6 +78,10 @@ class Journal(Generic[AnyRow]):
             self.start_over()
             return
         if len(holder) != _HOLDER_BYTES or found != self._header:
+            if not self._file.readline():
+                # Of a run that had no answer, as where its server lacks what was asked.
+                self.start_over()
+                return
             raise UserError(
                 f"{self.path} belongs to a run with other files or settings ({_difference(found, self._header)}); "
                 "repeat that run's command to finish it, or add --fresh to throw its rows away"
