@@ -1,6 +1,7 @@
 """Choosing among readings: the best one that fits, or the error that says what none meets."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ def test_the_best_that_fits(
     """The answer is the first reading that meets all demands; where none does, the error names the first unmet one."""
     choice = Choice.parse(digits, pattern, checksum)
     fewest, most = map(int, (digits or "0-99").split("-")) if "-" in (digits or "-") else (int(digits or 0),) * 2
-    demands = [
+    demands: list[tuple[str, Callable[[str], bool]]] = [
         ("no reading of so many digits", lambda text: fewest <= len(text) <= most),
         ("no reading fits the pattern", lambda text: pattern is None or bool(re.fullmatch(pattern, text))),
         ("no reading has the checksum", lambda text: checksum is None or is_right(checksum, text)),
