@@ -64,15 +64,16 @@ class Summary:
 
     def add(self, answers: Sequence[Row]) -> None:
         """Count the answers of a request."""
+        digits, confidence, versions = self.digits, self.confidence, self.versions
         for answer in answers:
             if answer.error:
                 self.errors[answer.error] += 1
             else:
                 group = answer.group
-                self.digits[group] += 1
-                self.confidence[group] += float(answer.confidence)
+                digits[group] += 1
+                confidence[group] += float(answer.confidence)
             if answer.version:
-                self.versions[answer.version] += 1
+                versions[answer.version] += 1
 
 
 @dataclass(frozen=True)

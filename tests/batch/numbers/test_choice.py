@@ -1,7 +1,7 @@
 """Choosing among readings: the best one that fits, or the error that says what none meets."""
 
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from batch.numbers.checksums import is_right
 from batch.numbers.choice import Checksum, Choice, NoneFitsError
 from exporter.command import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 texts = st.text("0123456789", min_size=1, max_size=6)
 readings = st.lists(texts, max_size=5, unique=True).map(
