@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from batch.job import Job
     from batch.report.findings import Findings
     from batch.summary import Summary
-    from batch.table.columns import Columns
 
     AnyTally = Tally | NumberTally
 
@@ -90,14 +89,12 @@ def predict(
     Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
     130 interrupted. After 3 or 130, repeat the command to resume. With --watch, SIGTERM ends it with 0.
     """
+    from batch.asked import form_of
     from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.job import Job
-    from batch.numbers.choice import Choice
     from batch.summary import ErrorLimit
-    from batch.table.number_form import NumberForm
-    from batch.table.output import Form
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -107,13 +104,15 @@ def predict(
         raise UserError("--watch works on local folders and tables: leave URLs out, or leave --watch out")
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
-    form: Columns[Any] = Form(probabilities, min_confidence)
-    if read == "numbers":
-        choice = Choice.parse(digits, pattern, checksum)
-        form = NumberForm(probabilities, min_confidence, choice, boxes=report is not None)
-    else:
-        choosing = {"--digits": digits, "--pattern": pattern, "--checksum": checksum}
-        _refuse({flag: value is not None for flag, value in choosing.items()}, "only with --read numbers")
+    form = form_of(
+        read,
+        digits=digits,
+        pattern=pattern,
+        checksum=checksum,
+        probabilities=probabilities,
+        min_confidence=min_confidence,
+        boxes=report is not None,
+    )
     job = Job(
         walk=Walk(
             tuple(paths or ()),

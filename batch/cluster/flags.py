@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from batch.client.window import DEFAULT_IN_FLIGHT, MAX_REQUEST_BYTES
-from batch.flags import option
+from batch.client.window import MAX_REQUEST_BYTES
+from batch.flags import What, option
 
-DEFAULT_SHARD_FILES = 100_000
-"""A few seconds to a minute of work: little is done again after a fault, and 10^9 files make 10,000 shards."""
+DEFAULT_SHARD_FILES: dict[What, int] = {"digits": 100_000, "numbers": 5_000}
+"""A few seconds to a minute of work: little is done again after a fault, and 10^9 files make 10,000 shards. A field of
+several digits takes some hundred times as long as a digit; one shard has fewer of them."""
 
 DEFAULT_ATTEMPTS = 3
 
@@ -22,22 +23,17 @@ JobPath = Annotated[
     ),
 ]
 
-# Of jobs, which read single digits; digits-batch says more of fields of several.
-Probabilities = Annotated[bool, option("Output", "--probabilities", "Add the probability of each digit, p0 to p9.")]
-Signature = Annotated[str, option("Server", "--signature", "Signature that takes encoded images.")]
-BatchSize = Annotated[int, option("Requests", "--batch-size", "Most images in a request.", min=1)]
-InFlight = Annotated[
+_SHARDS = "Shards"
+ShardFiles = Annotated[
     int | None,
     option(
-        "Requests",
-        "--in-flight",
-        f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
+        _SHARDS,
+        "--shard-files",
+        f"Most images in a shard. Default: {DEFAULT_SHARD_FILES['digits']}, with --read numbers "
+        f"{DEFAULT_SHARD_FILES['numbers']}.",
         min=1,
     ),
 ]
-
-_SHARDS = "Shards"
-ShardFiles = Annotated[int, option(_SHARDS, "--shard-files", "Most images in a shard.", min=1)]
 ShardBytes = Annotated[
     int | None,
     option(_SHARDS, "--shard-bytes", "Most bytes of image files in a shard.", metavar="B", min=MAX_REQUEST_BYTES),

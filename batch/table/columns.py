@@ -61,6 +61,9 @@ class Columns(Protocol[AnyRow]):
     def rows(self, files: list[File], answers: list[AnyRow]) -> Iterator[tuple[Any, ...]]:
         """The rows of a CSV."""
 
+    def parse(self, row: list[str]) -> tuple[str, AnyRow]:
+        """The path and the answer of a row of a CSV."""
+
     def record(self, path: str, answer: AnyRow) -> dict[str, Any]:
         """The row of JSON Lines and Parquet."""
 

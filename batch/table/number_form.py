@@ -15,7 +15,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 from batch.client.endpoint import Endpoint
 from batch.client.fields import look_for_numbers
@@ -23,7 +23,7 @@ from batch.client.tensors import Target
 from batch.client.window import FIELDS_A_REQUEST, FIELDS_IN_FLIGHT
 from batch.files.file import File
 from batch.numbers.answer import FieldAnswer
-from batch.numbers.choice import Choice
+from batch.numbers.choice import Checksum, Choice
 from batch.numbers.question import FieldsQuestion
 from batch.table.columns import REVIEW, STATED, needs_review
 from exporter.contract import ALTERNATIVE_CONFIDENCE, ALTERNATIVE_COUNT, ALTERNATIVES, NUMBERS_SIGNATURE, TEXT
@@ -54,6 +54,13 @@ class NumberForm:
     def expected(self) -> int:
         """How many digits the server is told to expect in each field; 0 where that is unknown."""
         return self.choice.expected
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Self:
+        """The form with these settings and a `min-confidence`. Raises UserError as `Choice.parse`."""
+        checksum = None if settings["checksum"] is None else Checksum(settings["checksum"])
+        choice = Choice.parse(settings["digits"], settings["pattern"], checksum)
+        return cls(settings["probabilities"], settings["min-confidence"], choice)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -99,6 +106,14 @@ class NumberForm:
                 readings = list(chain.from_iterable(answer.alternatives))
                 row += readings + [""] * (2 * ALTERNATIVE_COUNT - len(readings))
             yield tuple(row)
+
+    def parse(self, row: list[str]) -> tuple[str, FieldAnswer]:
+        """The path and the answer of a row of a CSV."""
+        path, text, confidence, error, version = row[:5]
+        readings = row[-2 * ALTERNATIVE_COUNT :] if self.probabilities else []
+        pairs = zip(readings[::2], readings[1::2], strict=True)
+        alternatives = tuple((other, share) for other, share in pairs if other)
+        return path, FieldAnswer(text, confidence, error, version, alternatives)
 
     def record(self, path: str, answer: FieldAnswer) -> dict[str, Any]:
         """The row of JSON Lines and Parquet."""

@@ -95,6 +95,12 @@ class Form:
             review = () if self.min_confidence is None else (int(needs_review(answer, self.min_confidence)),)
             yield file.path, *answer[:4], *review, *answer.probabilities
 
+    def parse(self, row: list[str]) -> tuple[str, Answer]:
+        """The path and the answer of a row of a CSV."""
+        path, digit, confidence, error, version = row[: len(COLUMNS)]
+        shares = tuple(row[-CLASSES:]) if self.probabilities else ()
+        return path, Answer(int(digit), confidence, error, version, shares)
+
     def record(self, path: str, answer: Answer) -> dict[str, Any]:
         """The row of JSON Lines and Parquet."""
         values = (path, answer.digit, float(answer.confidence), answer.error, answer.version)
