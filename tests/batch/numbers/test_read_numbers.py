@@ -275,6 +275,16 @@ def test_wrong_usage(
     assert not list(fields.parent.glob("*.csv"))
 
 
+def test_a_run_without_an_answer_is_forgotten(reader: ScriptedServer, fields: Path, digits_batch: RunBatch) -> None:
+    """After a mistake that kept it from asking anything, another command writes the table, without --fresh."""
+    options = ["fields", "--server", reader.address, "--out", "out.csv"]
+    assert digits_batch(*options, "--signature", "numbers").returncode == 2
+    assert (fields.parent / "out.csv.part").exists()
+    again = digits_batch(*options, "--read", "numbers")
+    assert again.returncode == 1, again.stderr
+    assert len(read_rows(fields.parent / "out.csv")) == 5
+
+
 def test_the_signature_may_have_another_name(reader: ScriptedServer, fields: Path, digits_batch: RunBatch) -> None:
     """--signature names it; by default it is `numbers`."""
     names = []
