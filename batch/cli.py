@@ -111,7 +111,7 @@ def predict(
         checksum=checksum,
         probabilities=probabilities,
         min_confidence=min_confidence,
-        boxes=report is not None,
+        boxes=report is not None and truth is not None,
     )
     job = Job(
         walk=Walk(
@@ -353,6 +353,7 @@ def _write_report(
             settings={**job.settings(), "min-confidence": job.form.min_confidence, "server": list(job.servers)},
             versions={"digits": version("digits"), "Python": python_version()},
             heads=job.form.heads,
+            is_wide=_reads_numbers(job),
             against=against,
         )
         return [*words, f"for a browser: {write_page(folder, run, findings)}"]

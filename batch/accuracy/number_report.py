@@ -5,6 +5,7 @@ Needs the `train` extra, as the report of single digits.
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from batch.accuracy.number_tally import Count, NumberMistake, NumberTally
 from batch.accuracy.report import sheet_names, short_paths
-from batch.accuracy.thumbnail import Tile, View, member_thumbnails, thumbnail
+from batch.accuracy.thumbnail import WIDE, Tile, member_thumbnails, thumbnail
 from batch.files.walk import Walk
 
 _CONFUSION, _MISTAKES, _ACCURACY = "confusion.png", "mistakes.csv", "accuracy.json"
 _WRITTEN = ("path", "truth", "text", "confidence", "error", "digit_errors")
 _COLUMNS, _ROWS = 3, 16
-_WIDTH, _HEIGHT = 420, 96  # pixels of a tile
+_WIDTH, _HEIGHT = WIDE.width, WIDE.height
 _GAP, _TITLE, _LINE = 12, 30, 17
 _LETTERS = 66  # of a line, in the font of captions
 _POINTS, _TITLE_POINTS = 12, 16
@@ -100,7 +101,7 @@ def _draw_mistakes(folder: Path, mistakes: list[NumberMistake], fields: int, wha
     names = sheet_names()
     drawn = names[: max(1, -(-len(mistakes) // size))]
     shown = mistakes[: len(drawn) * size]
-    views = {mistake.path: View(_WIDTH, _HEIGHT, is_upright=True, boxes=mistake.boxes) for mistake in shown}
+    views = {mistake.path: replace(WIDE, boxes=mistake.boxes) for mistake in shown}
     members = member_thumbnails(views, what, views.__getitem__)
     notes = short_paths([mistake.path for mistake in shown])
     for number, name in enumerate(names):

@@ -51,10 +51,12 @@ class View:
     boxes: tuple[Box, ...] = ()
 
 
-_SQUARE = View()
+SQUARE = View()
+WIDE = View(420, 96, is_upright=True)
+"""For fields of several digits."""
 
 
-def thumbnail(path: str, view: View = _SQUARE) -> Tile:
+def thumbnail(path: str, view: View = SQUARE) -> Tile:
     """Draw the image as large as fits, transparency over checks; a cross for a file that cannot be opened.
 
     Args:
@@ -68,7 +70,7 @@ def thumbnail(path: str, view: View = _SQUARE) -> Tile:
 
 
 def member_thumbnails(
-    paths: Iterable[str], what: Walk, view_of: Callable[[str], View] = lambda _: _SQUARE
+    paths: Iterable[str], what: Walk, view_of: Callable[[str], View] = lambda _: SQUARE
 ) -> dict[str, Tile]:
     """Draw those images that are in archives, which are read once more for them, by their paths.
 

@@ -2,6 +2,7 @@
 
 import heapq
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from batch.client.answers import Row
@@ -48,7 +49,7 @@ class Findings:
         # The least sure so far, the surest of them on top. heapq has the least on top, so all is negative.
         self._heap: list[tuple[int, int, Doubtful]] = []
 
-    def add(self, files: list[File], answers: list[Row]) -> None:
+    def add(self, files: list[File], answers: Sequence[Row]) -> None:
         """Take in the answers of a request."""
         for file, answer in zip(files, answers, strict=True):
             self._rows += 1
