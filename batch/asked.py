@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from batch.client.security import Security
 from batch.client.tensors import Target
 from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.files.walk import Walk
+from batch.numbers.choice import Checksum, Choice
+from batch.table.columns import Columns
+from batch.table.number_form import NumberForm
 from batch.table.output import Form
+from exporter.command import UserError
 from exporter.contract import MODEL_NAME, SIGNATURE
 
 
@@ -25,7 +30,7 @@ class Asked:
         batch_size: most images in a request.
         in_flight: requests under way; None for as many as the server takes well.
         timeout: seconds on end that the server may fail; a watch then makes the connection anew.
-        form: columns of the table.
+        form: what is wanted of each image, and so the columns of the table.
     """
 
     walk: Walk
@@ -36,4 +41,27 @@ class Asked:
     batch_size: int = DEFAULT_BATCH_SIZE
     in_flight: int | None = None
     timeout: float = 60.0
-    form: Form = field(default_factory=Form)
+    form: Columns[Any] = field(default_factory=Form)
+
+
+def form_of(
+    read: str,
+    *,
+    digits: str | None,
+    pattern: str | None,
+    checksum: Checksum | None,
+    probabilities: bool,
+    min_confidence: float | None,
+    boxes: bool = False,
+) -> Columns[Any]:
+    """What the options of these names want of each image; `boxes` as of NumberForm.
+
+    Raises:
+        UserError: one of them is wrong, or works only with another; says which.
+    """
+    if read == "numbers":
+        return NumberForm(probabilities, min_confidence, Choice.parse(digits, pattern, checksum), boxes)
+    for flag, value in (("--digits", digits), ("--pattern", pattern), ("--checksum", checksum)):
+        if value is not None:
+            raise UserError(f"{flag} works only with --read numbers: leave it out")
+    return Form(probabilities, min_confidence)

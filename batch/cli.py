@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from batch import flags
-from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.files.skipped import Skipped
 from batch.files.walk import PNGS, STANDARD_INPUT, Walk, count, walk
 from batch.stores.patience import Patience
@@ -19,16 +18,20 @@ from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
 from exporter.command import UserError, VersionOption, require_extra
-from exporter.contract import MODEL_NAME, SIGNATURE
+from exporter.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
+    from batch.accuracy.number_tally import NumberTally
     from batch.accuracy.tally import Tally
     from batch.engine import Listener
     from batch.job import Job
     from batch.report.findings import Findings
     from batch.summary import Summary
+
+    AnyTally = Tally | NumberTally
 
 _RESUME = "repeat the command to go on where this run stopped"
 
@@ -44,6 +47,10 @@ def predict(
     follow_links: flags.FollowLinks = True,
     bytes_column: flags.BytesColumn = None,
     id_column: flags.IdColumn = None,
+    read: flags.Read = "digits",
+    digits: flags.Digits = None,
+    pattern: flags.Pattern = None,
+    checksum: flags.WithChecksum = None,
     out: flags.Out = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
@@ -52,7 +59,7 @@ def predict(
     fresh: flags.Fresh = False,
     server: flags.Server = None,
     model: flags.Model = MODEL_NAME,
-    signature: flags.Signature = SIGNATURE,
+    signature: flags.Signature = None,
     model_version: flags.ModelVersion = None,
     model_label: flags.ModelLabel = None,
     one_version: flags.OneVersion = False,
@@ -62,7 +69,7 @@ def predict(
     tls_key: flags.TlsKey = None,
     metadata: flags.Metadata = None,
     check: flags.Check = False,
-    batch_size: flags.BatchSize = DEFAULT_BATCH_SIZE,
+    batch_size: flags.BatchSize = None,
     in_flight: flags.InFlight = None,
     timeout: flags.Timeout = 60.0,
     max_errors: flags.MaxErrors = None,
@@ -77,15 +84,17 @@ def predict(
 ) -> None:
     """Predict the digit in each PNG. Write one row per image: path, digit, confidence, error, model_version.
 
+    With --read numbers, read the digits of a whole field in each PNG: path, text, confidence, error, model_version.
+
     Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
     130 interrupted. After 3 or 130, repeat the command to resume. With --watch, SIGTERM ends it with 0.
     """
+    from batch.asked import form_of
     from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
     from batch.job import Job
     from batch.summary import ErrorLimit
-    from batch.table.output import Form
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -95,6 +104,15 @@ def predict(
         raise UserError("--watch works on local folders and tables: leave URLs out, or leave --watch out")
     if out is None and not check:
         raise UserError("--out is missing: name the table to write, such as --out preds.csv")
+    form = form_of(
+        read,
+        digits=digits,
+        pattern=pattern,
+        checksum=checksum,
+        probabilities=probabilities,
+        min_confidence=min_confidence,
+        boxes=report is not None and truth is not None,
+    )
     job = Job(
         walk=Walk(
             tuple(paths or ()),
@@ -109,13 +127,13 @@ def predict(
         url=out if out is not None and is_url(out) else "",
         servers=tuple(server or ()),
         security=read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS),
-        target=Target(model, signature, model_version, model_label),
-        batch_size=batch_size,
+        target=Target(model, signature or form.signature, model_version, model_label),
+        batch_size=batch_size or form.batch_size,
         in_flight=in_flight,
         timeout=timeout,
         max_errors=None if max_errors is None else ErrorLimit.parse(max_errors),
         one_version=one_version,
-        form=Form(probabilities, min_confidence),
+        form=form,
         fresh=fresh,
         force=force,
     )
@@ -159,8 +177,7 @@ def _check(job: "Job") -> None:
 
 
 def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
-    from batch.accuracy.tally import Tally
-    from batch.accuracy.truth import check_truth, read_truth
+    from batch.accuracy.truth import DIGITS, TEXTS, check_truth
     from batch.client.endpoint import ServerError
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
@@ -172,14 +189,15 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
 
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
-    tally = None if truth is None else Tally(read_truth(truth, job.out))
+    tally = None if truth is None else _tally(truth, job)
     findings = None if report is None else Findings()
     is_listed = STANDARD_INPUT in job.walk.paths
     listed: Iterable[str] = PathList(sys.stdin.buffer) if is_listed else ()
     try:
         if truth is not None and tally is not None:
             job.walk.check()
-            check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed, reads=False))
+            folders = TEXTS.folders if _reads_numbers(job) else DIGITS.folders
+            check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed, reads=False), folders)
         if report is not None:
             _check_report(report, truth, job)
         if summary is not None:
@@ -189,7 +207,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         # Rows that go to the same terminal leave no line for a bar.
         is_hidden = streams and sys.stdout is not None and sys.stdout.isatty()
         with progress(None if is_uncounted else lambda: count(job.walk), is_hidden=is_hidden) as show:
-            listeners: list[Listener] = [one for one in (show, tally, findings) if one is not None]
+            listeners: list[Listener[Any]] = [one for one in (show, tally, findings) if one is not None]
             found, skipped = run_job(job, notify, *listeners, listed=listed)
     except (ServerError, ConverterError, StoreError) as error:
         _stop(f"{error}; {again}", EXIT_NOT_FINISHED)
@@ -203,6 +221,25 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
     words = [] if report is None or findings is None else _write_report(report, job, found, skipped, findings, tally)
     _conclude(job, found, skipped, tally, words, summary)
+
+
+def _reads_numbers(job: "Job") -> bool:
+    from batch.table.number_form import NumberForm
+
+    return isinstance(job.form, NumberForm)
+
+
+def _tally(truth: str, job: "Job") -> "AnyTally":
+    """What counts the answers against the truth. Raises UserError as `read_truth`."""
+    from batch.accuracy.number_tally import NumberTally
+    from batch.accuracy.tally import Tally
+    from batch.accuracy.truth import DIGITS, TEXTS, read_truth
+
+    if _reads_numbers(job):
+        texts = read_truth(truth, job.out, TEXTS)
+        return NumberTally(texts)
+    digits = read_truth(truth, job.out, DIGITS)
+    return Tally(digits)
 
 
 def _refuse(given: dict[str, bool], reason: str) -> None:
@@ -246,21 +283,25 @@ def _conclude(
     job: "Job",
     found: "Summary",
     skipped: Skipped,
-    tally: "Tally | None",
+    tally: "AnyTally | None",
     report: list[str],
     summary: Path | None,
 ) -> None:
+    from batch.accuracy.number_tally import NumberTally
     from batch.summary import write_summary
     from batch.table.output import STANDARD_OUTPUT
     from batch.terminal.display import print_accuracy, print_summary
+    from batch.terminal.numbers import print_number_accuracy
     from batch.terminal.screen import Screen, print_notice
 
     # A table on standard output is not to be mixed with words.
     streams = job.out == STANDARD_OUTPUT
     with may_be_lost(2 if streams else 1):
         screen = Screen(stderr=streams)
-        print_summary(screen, found, skipped, job.name)
-        if tally is not None:
+        print_summary(screen, found, skipped, job.name, job.form.heads)
+        if isinstance(tally, NumberTally):
+            print_number_accuracy(screen, tally)
+        elif tally is not None:
             print_accuracy(screen, tally)
         for line in report:
             print_notice(screen, line)
@@ -286,7 +327,7 @@ def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
 
 
 def _write_report(
-    folder: Path, job: "Job", found: "Summary", skipped: Skipped, findings: "Findings", tally: "Tally | None"
+    folder: Path, job: "Job", found: "Summary", skipped: Skipped, findings: "Findings", tally: "AnyTally | None"
 ) -> list[str]:
     """Write the report, and return lines that say what is where."""
     from datetime import UTC, datetime
@@ -297,14 +338,12 @@ def _write_report(
     from batch.stores.faults import StoreError
     from batch.terminal.display import passed_over
 
-    words = []
+    words: list[str] = []
     against = None
     try:
         if tally is not None:
-            from batch.accuracy.report import shown, write
-
-            words = [write(folder, tally, job.walk)]
-            against = Against(*shown(tally))
+            words, told = _write_mistakes(folder, job, tally)
+            against = Against(*told)
         run = Run(
             table=job.name,
             ended=datetime.now(UTC),
@@ -313,6 +352,8 @@ def _write_report(
             passed_over=list(passed_over(skipped)),
             settings={**job.settings(), "min-confidence": job.form.min_confidence, "server": list(job.servers)},
             versions={"digits": version("digits"), "Python": python_version()},
+            heads=job.form.heads,
+            is_wide=_reads_numbers(job),
             against=against,
         )
         return [*words, f"for a browser: {write_page(folder, run, findings)}"]
@@ -325,6 +366,21 @@ def _write_report(
         )
     except KeyboardInterrupt:
         _stop(f"interrupted; {job.name} is complete, its report is not", EXIT_INTERRUPTED)
+
+
+def _write_mistakes(
+    folder: Path, job: "Job", tally: "AnyTally"
+) -> "tuple[list[str], tuple[str, dict[str, str], list[str]]]":
+    """Write the part of a report that compares with the truth; return a line on it, and what a page tells of it."""
+    from batch.accuracy.number_tally import NumberTally
+
+    if isinstance(tally, NumberTally):
+        from batch.accuracy.number_report import shown_fields, write_fields
+
+        return [write_fields(folder, tally, job.walk)], shown_fields(tally)
+    from batch.accuracy.report import shown, write
+
+    return [write(folder, tally, job.walk)], shown(tally)
 
 
 def _exit_code(summary: "Summary", skipped: Skipped) -> int:

@@ -7,11 +7,12 @@ becomes of one request, and of the server's faults, is in `client/exchange.py`.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
-from batch.client.answers import Answer
-from batch.client.endpoint import Endpoint, Offer, ServerError
+from batch.client.answers import AnyRow
+from batch.client.endpoint import Endpoint, ServerError
 from batch.client.exchange import Exchange, Request, VersionSwappedError, wait
+from batch.client.question import Question
 from batch.client.tensors import Target
 from batch.client.window import Window
 from batch.files.contents import Contents, Fault
@@ -22,10 +23,10 @@ from batch.summary import ErrorLimit, Summary
 from batch.table.journal import Journal
 
 
-class Listener(Protocol):
+class Listener(Protocol[AnyRow]):
     """Is told of answers as they come."""
 
-    def add(self, files: list[File], answers: list[Answer]) -> None:
+    def add(self, files: list[File], answers: list[AnyRow]) -> None:
         """Of one request, in the order of the walk; those of an unfinished run included."""
 
     def start_over(self) -> None:
@@ -33,7 +34,7 @@ class Listener(Protocol):
 
 
 @dataclass
-class _Flight:
+class _Flight(Generic[AnyRow]):
     """A request in flight: one that the walk was cut into and the journal counts.
 
     Attributes:
@@ -45,8 +46,8 @@ class _Flight:
 
     number: int
     files: list[File]
-    request: Request[Answer] | None
-    resumed: list[Answer]
+    request: Request[AnyRow] | None
+    resumed: list[AnyRow]
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ class Policy:
     keep_version: bool = False
 
 
-class Engine:
+class Engine(Generic[AnyRow]):
     """Sends requests to an endpoint and hands on their answers.
 
     Args:
         endpoint: where they go.
         target: what is asked.
-        offer: the signature's input, and the outputs that are wanted.
+        question: the signature's input, the outputs that are wanted, and how they are read.
+        expected: how many digits the server is told to expect in each image; None where the signature does not ask.
         window: how many requests may be under way.
         policy: when to give up.
         notify: told in one line what the user should know.
@@ -82,32 +84,34 @@ class Engine:
         self,
         endpoint: Endpoint,
         target: Target,
-        offer: Offer,
+        question: Question[AnyRow],
         *,
+        expected: int | None = None,
         window: Window,
         policy: Policy,
         notify: Callable[[str], None] = lambda _: None,
-        listeners: Sequence[Listener] = (),
+        listeners: Sequence[Listener[AnyRow]] = (),
         contents: Contents | None = None,
     ) -> None:
         self._target = target
+        self._expected = expected
         self._window = window
         self._policy = policy
         self._listeners = listeners
         self._exchange = Exchange(
             endpoint,
             target,
-            offer,
+            question,
             window=window,
             timeout=policy.timeout,
             keep_version=policy.keep_version,
             notify=notify,
         )
         self._contents = contents or Contents(Patience(policy.timeout, notify))
-        self._flights: deque[_Flight] = deque()
+        self._flights: deque[_Flight[AnyRow]] = deque()
         self.summary = Summary()
 
-    def run(self, batches: Iterable[list[File]], journal: Journal | None) -> None:
+    def run(self, batches: Iterable[list[File]], journal: Journal[AnyRow] | None) -> None:
         """Ask for every batch that the journal does not have, and write down there what is answered.
 
         Raises:
@@ -138,10 +142,10 @@ class Engine:
             self.summary.unread_pages = self._contents.unread_pages
 
     def _ahead(
-        self, batches: Iterable[list[File]], journal: Journal | None
-    ) -> Iterator[tuple[list[File], list[Answer] | None]]:
+        self, batches: Iterable[list[File]], journal: Journal[AnyRow] | None
+    ) -> Iterator[tuple[list[File], list[AnyRow] | None]]:
         """Batches with what the journal has of them. What a store has of the next ones is being read meanwhile."""
-        waiting: deque[tuple[list[File], list[Answer] | None]] = deque()
+        waiting: deque[tuple[list[File], list[AnyRow] | None]] = deque()
         for number, files in enumerate(batches):
             done = None if journal is None else journal.done(number, files)
             if done is None:
@@ -151,11 +155,12 @@ class Engine:
                 yield waiting.popleft()
         yield from waiting
 
-    def _send(self, files: list[File]) -> Request[Answer]:
-        contents = self._contents.read(files)
-        return wait(self._exchange.begin(one.text if isinstance(one, Fault) else one for one in contents))
+    def _send(self, files: list[File]) -> Request[AnyRow]:
+        images = (one.text if isinstance(one, Fault) else one for one in self._contents.read(files))
+        digits = () if self._expected is None else [self._expected] * len(files)
+        return wait(self._exchange.begin(images, digits))
 
-    def _land(self, journal: Journal | None) -> None:
+    def _land(self, journal: Journal[AnyRow] | None) -> None:
         """Take the answers of the oldest request, write them down and hand them on."""
         flight = self._flights[0]
         answers = flight.resumed if flight.request is None else wait(self._exchange.finish(flight.request))
@@ -167,12 +172,12 @@ class Engine:
             journal.append(flight.number, flight.files, answers)
         self._count(flight.files, answers)
 
-    def _check_version(self, answers: list[Answer]) -> None:
+    def _check_version(self, answers: list[AnyRow]) -> None:
         wanted = str(self._target.version)
         if self._policy.keep_version and any(answer.version not in ("", wanted) for answer in answers):
             raise VersionSwappedError(self._target.version or 0)
 
-    def _count(self, files: list[File], answers: list[Answer]) -> None:
+    def _count(self, files: list[File], answers: list[AnyRow]) -> None:
         self.summary.add(answers)
         for listener in self._listeners:
             listener.add(files, answers)

@@ -1,11 +1,13 @@
 """The options of digits-batch and digits-job with their help, in the panels of `--help`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
-from batch.client.window import DEFAULT_IN_FLIGHT
+from batch.client.window import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT, FIELDS_A_REQUEST, FIELDS_IN_FLIGHT
+from batch.numbers.choice import Checksum
+from exporter.contract import MAX_DIGITS, NUMBERS_SIGNATURE, SIGNATURE
 
 DEFAULT_SETTLE_S = 2.0
 """Longer than scanners and copies over a network usually pause between two writes to one file."""
@@ -68,6 +70,43 @@ IdColumn = Annotated[
     ),
 ]
 
+_READING = "Reading"
+What: TypeAlias = Literal["digits", "numbers"]
+Read = Annotated[
+    What,
+    option(_READING, "--read", "What each image holds: a single digit, or a field of several, read as one text."),
+]
+Digits = Annotated[
+    str | None,
+    option(
+        _READING,
+        "--digits",
+        f"With --read numbers: how many digits each field has, 1 to {MAX_DIGITS}. A range, such as 4-6, takes the best "
+        "alternative within it.",
+        metavar="N|N-M",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    option(
+        _READING,
+        "--pattern",
+        "With --read numbers: take the best alternative whose whole text matches this regular expression.",
+        metavar="REGEX",
+    ),
+]
+WithChecksum = Annotated[
+    Checksum | None,
+    option(
+        _READING,
+        "--checksum",
+        "With --read numbers: take the best alternative with right check digits at its end. luhn: payment cards, IMEI. "
+        "mod10: GS1's, weights 1, 3, 1, 3 from the right: EAN, GTIN, ISBN-13. mod11: weights 1, 2, 3, ... from the "
+        "right, at most 10 digits: ISBN-10, ISSN, NHS. mod97: ISO 7064 MOD 97-10, the number leaves 1 when divided by "
+        "97. verhoeff: Aadhaar. Needs the checksums extra.",
+    ),
+]
+
 _OUTPUT = "Output"
 Out = Annotated[
     str | None,
@@ -79,7 +118,14 @@ Out = Annotated[
         metavar="FILE|URL",
     ),
 ]
-Probabilities = Annotated[bool, option(_OUTPUT, "--probabilities", "Add the probability of each digit, p0 to p9.")]
+Probabilities = Annotated[
+    bool,
+    option(
+        _OUTPUT,
+        "--probabilities",
+        "Add the probability of each digit, p0 to p9. With --read numbers: the five best texts with their confidences.",
+    ),
+]
 MinConfidence = Annotated[
     float | None,
     option(
@@ -155,7 +201,15 @@ Server = Annotated[
     ),
 ]
 Model = Annotated[str, option(_SERVER, "--model", "Name of the served model.")]
-Signature = Annotated[str, option(_SERVER, "--signature", "Signature that takes encoded images.")]
+Signature = Annotated[
+    str | None,
+    option(
+        _SERVER,
+        "--signature",
+        f"Signature that takes encoded images. Default: {SIGNATURE}, with --read numbers {NUMBERS_SIGNATURE}.",
+        metavar="NAME",
+    ),
+]
 ModelVersion = Annotated[
     int | None, option(_SERVER, "--model-version", "Ask this version instead of the newest.", min=1)
 ]
@@ -199,13 +253,22 @@ Check = Annotated[
 ]
 
 _REQUESTS = "Requests"
-BatchSize = Annotated[int, option(_REQUESTS, "--batch-size", "Most images in a request.", min=1)]
+BatchSize = Annotated[
+    int | None,
+    option(
+        _REQUESTS,
+        "--batch-size",
+        f"Most images in a request. Default: {DEFAULT_BATCH_SIZE}, with --read numbers {FIELDS_A_REQUEST}.",
+        min=1,
+    ),
+]
 InFlight = Annotated[
     int | None,
     option(
         _REQUESTS,
         "--in-flight",
-        f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, fewer while it is overloaded.",
+        f"Most requests under way. Default: {DEFAULT_IN_FLIGHT} for each server, with --read numbers "
+        f"{FIELDS_IN_FLIGHT}; fewer while it is overloaded.",
         min=1,
     ),
 ]
@@ -234,7 +297,8 @@ Truth = Annotated[
     option(
         _ACCURACY,
         "--truth",
-        "Compare the answers with true digits: 'parent' for the names of the files' folders, or a CSV of path,label.",
+        "Compare the answers with true digits or texts: 'parent' for the names of the files' folders, or a CSV of "
+        "path,label.",
         metavar="parent|FILE",
     ),
 ]
@@ -244,7 +308,7 @@ Report = Annotated[
         _ACCURACY,
         "--report",
         "Write index.html to this folder: counts, confidence, errors, the least sure pictures. With --truth also "
-        "confusion.png, mistakes.png, mistakes.csv and accuracy.json.",
+        "mistakes.png, mistakes.csv, accuracy.json and, for single digits, confusion.png.",
         metavar="FOLDER",
     ),
 ]

@@ -6,11 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from batch.archives.kinds import is_archive
 from batch.asked import Asked
-from batch.client.endpoint import Endpoint, Offer, ServerError
+from batch.client.endpoint import Endpoint, ServerError
 from batch.client.exchange import VersionSwappedError
+from batch.client.question import Question
 from batch.client.server import find_server
 from batch.client.tensors import Target
 from batch.client.window import Window
@@ -69,12 +71,12 @@ class Job(Asked):
             "model-label": self.target.label,
             "one-version": self.one_version,
             "batch-size": self.batch_size,
-            "probabilities": self.form.probabilities,
+            **self.form.settings,
         }
 
 
 def run_job(
-    job: Job, notify: Notify = lambda _: None, *listeners: Listener, listed: Iterable[str] = ()
+    job: Job, notify: Notify = lambda _: None, *listeners: Listener[Any], listed: Iterable[str] = ()
 ) -> tuple[Summary, Skipped]:
     """Predict every file and write the table.
 
@@ -112,7 +114,7 @@ def run_job(
         _refuse_to_overwrite(job, place, patience)
     if job.url:
         make_folder(place)
-    journal = Journal(place, job.settings(), fresh=job.fresh, notify=notify)
+    journal = Journal(place, job.settings(), restore=job.form.restore, fresh=job.fresh, notify=notify)
     try:
         # A run that was killed when all was done but the clearing away is done again, which takes no request.
         force = job.force or (journal.has_come_to_end if job.url else journal.has_written_output())
@@ -153,12 +155,13 @@ def check_server(job: Job, notify: Notify = lambda _: None) -> str:
         ServerError: it does not answer, or not as the contract says.
     """
     with find_server(job.servers, job.security, job.target, job.timeout, notify) as endpoint:
-        offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
+        question = job.form.question(endpoint, job.target, job.timeout)
         version = endpoint.wait_until_available(job.target, job.timeout)
-        endpoint.try_out(job.target, offer, job.timeout)
+        endpoint.try_out(job.target, question, job.timeout)
+        outputs = ", ".join(question.outputs)
         return (
             f"model {job.target.model} version {version} is AVAILABLE on {endpoint.name} and has answered a test "
-            f"image; signature {job.target.signature} takes {offer.input_name} and answers {', '.join(offer.outputs)}"
+            f"image; signature {job.target.signature} takes {question.input_name} and answers {outputs}"
         )
 
 
@@ -186,20 +189,20 @@ class _Run:
     """What the steps of one run share."""
 
     job: Job
-    journal: Journal | None
+    journal: Journal[Any] | None
     notify: Notify
-    listeners: tuple[Listener, ...]
+    listeners: tuple[Listener[Any], ...]
 
     def ask_all(self, walked: Walked, listed: Iterable[str]) -> tuple[Summary, Skipped]:
         """Ask for every file of a walk that has begun; `listed` is for a walk that starts over."""
         job = self.job
         with find_server(job.servers, job.security, job.target, job.timeout, self.notify) as endpoint:
-            offer = endpoint.offer(job.target, job.timeout, probabilities=job.form.probabilities)
+            question = job.form.question(endpoint, job.target, job.timeout)
             if not job.one_version:
-                return self._ask(job.target, endpoint, offer, walked)
+                return self._ask(job.target, endpoint, question, walked)
             version = endpoint.wait_until_available(job.target, job.timeout)
             try:
-                return self._ask(replace(job.target, version=version, label=None), endpoint, offer, walked)
+                return self._ask(replace(job.target, version=version, label=None), endpoint, question, walked)
             except VersionSwappedError as swap:
                 self.notify(f"not all rows can come from one version: starting over on version {swap.newest}")
                 version = swap.newest
@@ -210,20 +213,23 @@ class _Run:
             skipped = Skipped()
             again = Walked(skipped, walk(job.walk, skipped, listed))
             try:
-                return self._ask(replace(job.target, version=version, label=None), endpoint, offer, again)
+                return self._ask(replace(job.target, version=version, label=None), endpoint, question, again)
             except VersionSwappedError as swap:
                 raise ServerError(
                     f"version {version} made place for {swap.newest} before --one-version was done: the second swap "
                     "in one run"
                 ) from None
 
-    def _ask(self, target: Target, endpoint: Endpoint, offer: Offer, walked: Walked) -> tuple[Summary, Skipped]:
+    def _ask(
+        self, target: Target, endpoint: Endpoint, question: Question[Any], walked: Walked
+    ) -> tuple[Summary, Skipped]:
         job = self.job
         engine = Engine(
             endpoint,
             target,
-            offer,
-            window=Window.over(len(endpoint.replicas), job.in_flight),
+            question,
+            expected=job.form.expected,
+            window=Window.over(len(endpoint.replicas), job.in_flight, job.form.in_flight),
             policy=Policy(job.timeout, job.max_errors, keep_version=job.one_version),
             notify=self.notify,
             listeners=self.listeners,

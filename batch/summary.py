@@ -3,10 +3,11 @@
 import json
 import os
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.files.skipped import Skipped
 from exporter.command import UserError
 
@@ -18,8 +19,8 @@ class Summary:
     """What a run found.
 
     Attributes:
-        digits: rows per digit.
-        confidence: sum of the confidences per digit.
+        digits: rows per digit; of fields of several, rows per number of digits.
+        confidence: sum of the confidences of these rows.
         errors: rows per error text.
         versions: rows per model version that answered.
         resumed: rows that an earlier run had answered.
@@ -61,16 +62,18 @@ class Summary:
         self.splits += other.splits
         self.unread_pages += other.unread_pages
 
-    def add(self, answers: list[Answer]) -> None:
+    def add(self, answers: Sequence[Row]) -> None:
         """Count the answers of a request."""
+        digits, confidence, versions = self.digits, self.confidence, self.versions
         for answer in answers:
             if answer.error:
                 self.errors[answer.error] += 1
             else:
-                self.digits[answer.digit] += 1
-                self.confidence[answer.digit] += float(answer.confidence)
+                group = answer.group
+                digits[group] += 1
+                confidence[group] += float(answer.confidence)
             if answer.version:
-                self.versions[answer.version] += 1
+                versions[answer.version] += 1
 
 
 @dataclass(frozen=True)

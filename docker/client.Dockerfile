@@ -1,4 +1,4 @@
-# digits-batch alone, with inotify for --watch: no TensorFlow, no model, no package manager's leftovers.
+# digits-batch alone, with inotify for --watch and check digits for --checksum: no TensorFlow, no model, no package manager's leftovers.
 #
 #   docker build -f docker/client.Dockerfile -t digits-client .
 ARG PYTHON=python:3.11-slim-bookworm
@@ -11,7 +11,8 @@ RUN python -m venv --without-pip /opt/digits
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=cache,target=/var/cache/pip \
     python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['watch'], sep='\n')" \
+extras = project['optional-dependencies']; \
+print(*project['dependencies'], *extras['watch'], *extras['checksums'], sep='\n')" \
       > dependencies.txt \
  && python -m pip --python /opt/digits/bin/python install --constraint constraints.txt --requirement dependencies.txt
 COPY LICENSE README.md ./

@@ -84,6 +84,10 @@ NO_READING: Final = "no reading of so many digits"
 """Of the signature for numbers alone: the field has ink, but no reading of it has as many digits as are expected."""
 NUMBERS_ERRORS: Final = (*ERRORS, NO_READING)
 
+# What digits-batch says by itself where it chooses among readings of a field; NO_READING, too, of a range of digits.
+NO_MATCH: Final = "no reading fits the pattern"
+NO_CHECKSUM: Final = "no reading has the checksum"
+
 # What digits-batch and digits-job say by themselves: of a file that they could not read; of one in a format that the
 # signature does not take, and that nothing installed turns into PNG; of one that a server whose model does not isolate
 # faults will not take, not even alone; and of one that is not what it was when its job was planned.

@@ -1,6 +1,7 @@
 """PNGs that Pillow does not write, and pictures read back, for every room's tests."""
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,12 @@ def write_png(
     chunks += [chunk(b"PLTE", palette)] if palette else []
     chunks += [chunk(b"tRNS", transparency)] if transparency else []
     return b"".join([b"\x89PNG\r\n\x1a\n", *chunks, chunk(b"IDAT", zlib.compress(b"".join(rows))), chunk(b"IEND", b"")])
+
+
+def field_png(digits: Sequence[Image]) -> bytes:
+    """A field of digits [28, 28], white on black: dark ones on white paper, one every 22 pixels."""
+    line = np.pad(np.concatenate([digit[:, 3:-3] for digit in digits], axis=1), 12)
+    return write_png(255 - line[:, :, None])
 
 
 def _pack(row: npt.NDArray[Any], depth: int) -> bytes:

@@ -27,7 +27,7 @@ _NOWHERE = Walk(())
 
 def file_names() -> set[str]:
     """Of all files that a report may have."""
-    return {_CONFUSION, _MISTAKES, _ACCURACY, *_sheet_names()}
+    return {_CONFUSION, _MISTAKES, _ACCURACY, *sheet_names()}
 
 
 def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
@@ -55,7 +55,7 @@ def write(folder: Path, tally: Tally, what: Walk = _NOWHERE) -> str:
         _draw_confusion(folder / _CONFUSION, tally)
         sheets = _draw_mistakes(folder, mistakes, tally.score.images, what)
     shown = min(len(mistakes), sheets * _COLUMNS * _ROWS)
-    pages = "mistakes.png" if sheets == 1 else f"mistakes.png to {_sheet_names()[sheets - 1]}"
+    pages = "mistakes.png" if sheets == 1 else f"mistakes.png to {sheet_names()[sheets - 1]}"
     extent = (
         "" if shown == len(mistakes) else f" (the {shown:,} most confident; all {len(mistakes):,} are in {_MISTAKES})"
     )
@@ -72,7 +72,7 @@ def shown(tally: Tally) -> tuple[str, dict[str, str], list[str]]:
     pictures = {
         _CONFUSION: "Confusion matrix: for each true digit, how often it was taken for which; the figures are in "
         f"{_ACCURACY}",
-        _sheet_names()[0]: f"The most confident of {mistakes:,} mistakes" if mistakes else "No mistakes",
+        sheet_names()[0]: f"The most confident of {mistakes:,} mistakes" if mistakes else "No mistakes",
     }
     return f"Accuracy {score.describe()}. {counts}", pictures, [_MISTAKES, _ACCURACY]
 
@@ -125,9 +125,9 @@ def _draw_mistakes(folder: Path, mistakes: list[Mistake], images: int, what: Wal
     size = _COLUMNS * _ROWS
     sheets = min(max(1, -(-len(mistakes) // size)), _SHEETS)
     paths = [mistake.path for mistake in mistakes[: _SHEETS * size]]
-    notes = _short_paths(paths)
+    notes = short_paths(paths)
     members = member_thumbnails(paths, what)
-    for number, name in enumerate(_sheet_names()):
+    for number, name in enumerate(sheet_names()):
         if number >= sheets:
             (folder / name).unlink(missing_ok=True)
             continue
@@ -159,7 +159,7 @@ def _title(first: int, shown: int, mistakes: int, images: int) -> str:
     return f"{title}; the others are in {_MISTAKES}" if is_cut else title
 
 
-def _short_paths(paths: list[str]) -> list[str]:
+def short_paths(paths: list[str]) -> list[str]:
     """The paths without what lies above the last folder that they share."""
     try:
         shared = os.path.dirname(os.path.commonpath([os.path.dirname(path) for path in paths]))  # noqa: PTH120 - texts
@@ -168,7 +168,8 @@ def _short_paths(paths: list[str]) -> list[str]:
     return [os.path.relpath(path, shared) if shared else path for path in paths]
 
 
-def _sheet_names() -> list[str]:
+def sheet_names() -> list[str]:
+    """The files of mistakes, in their order."""
     return ["mistakes.png", *(f"mistakes-{number}.png" for number in range(2, _SHEETS + 1))]
 
 

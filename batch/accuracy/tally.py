@@ -79,7 +79,7 @@ class Tally:
         mistakes: every mistake, in the order of the answers.
     """
 
-    truth: Truth
+    truth: Truth[int]
     confusion: list[list[int]] = field(default_factory=_no_counts)
     unlabelled: int = 0
     mistakes: list[Mistake] = field(default_factory=list)

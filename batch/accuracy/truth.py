@@ -1,4 +1,4 @@
-"""What the digits of files truly are: the name of the folder that a file lies in, or a labels file.
+"""What files truly show, a digit or the text of a field: the name of the folder that a file lies in, or a labels file.
 
 A labels file is a CSV of two columns, path and label, with or without a header. Its paths are those of the files
 relative to the folder of the CSV, or as they come out in the table, or absolute.
@@ -7,93 +7,130 @@ relative to the folder of the CSV, or as they come out in the table, or absolute
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Generic, TypeAlias, TypeVar
 
 from batch.files.file import File
 from exporter.command import UserError
-from exporter.contract import CLASSES
+from exporter.contract import CLASSES, MAX_DIGITS
 
 PARENT = "parent"
 """What `--truth` says for the name of the parent folder."""
 
-Truth = Callable[[str], int | None]
-"""The true digit of the file at a path, None where it has no label."""
+Label = TypeVar("Label")
+Truth: TypeAlias = Callable[[str], Label | None]
+"""The label of the file at a path, None where it has none."""
+
+
+@dataclass(frozen=True)
+class Labels(Generic[Label]):
+    """What labels there may be.
+
+    Attributes:
+        parse: reads one; None of any other text.
+        name: what they are, for people.
+        folders: how folders are named by them, for people.
+    """
+
+    parse: Callable[[str], Label | None]
+    name: str
+    folders: str
+
+
+def _text(label: str) -> str | None:
+    return label if label.isascii() and label.isdigit() and len(label) <= MAX_DIGITS else None
+
 
 _DIGITS = {str(digit): digit for digit in range(CLASSES)}
+DIGITS: Labels[int] = Labels(_DIGITS.get, "digit 0-9", "folders named 0 to 9")
+TEXTS: Labels[str] = Labels(
+    _text, f"text of 1 to {MAX_DIGITS} digits alone, without points, commas and blanks", "folders named by their text"
+)
 _SHOWN = 60  # characters of a stranger's text in a message
 
 
-def read_truth(source: str, out: Path) -> Truth:
-    """Make the function that knows the true digits.
+def read_truth(source: str, out: Path, labels: Labels[Label]) -> Truth[Label]:
+    """Make the function that knows the labels.
 
     Args:
         source: PARENT, or the path of a labels file, which is held in memory.
         out: the table of the run, which must not take the place of the labels.
+        labels: what they may be.
 
     Raises:
         UserError: the labels file cannot be read or is none; the text names the line.
     """
     if source == PARENT:
-        return parent_digit
+        return _of_parent(labels)
     path = Path(source)
     if os.path.realpath(path) == os.path.realpath(out):
         raise UserError(f"--out {out} would overwrite the labels of --truth: choose another --out")
     try:
         # Names that are no UTF-8 keep their bytes, as in the walk; spreadsheets begin a file with a byte order mark.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            labels = parse_labels(lines, source)
+            found = parse_labels(lines, source, labels)
     except OSError as error:
         raise UserError(
             f"--truth {source}: {error.strerror}; give {PARENT} (./{PARENT} if a file is called so) or a CSV"
         ) from None
-    return _of_file(labels, os.path.abspath(path.parent))  # noqa: PTH100 - links stay as the user wrote them
+    return _of_file(found, os.path.abspath(path.parent))  # noqa: PTH100 - links stay as the user wrote them
 
 
-def parent_digit(path: str) -> int | None:
-    """The digit that a file's parent folder is named by, None for a folder of another name."""
-    return _folder_digit(os.path.dirname(path))  # noqa: PTH120 - a Path for each of a million files is slow
+def _of_parent(labels: Labels[Label]) -> Truth[Label]:
+    """The label that a file's parent folder is named by, None for a folder of another name."""
+
+    @lru_cache
+    def label(folder: str) -> Label | None:
+        return labels.parse(os.path.basename(os.path.abspath(folder)))  # noqa: PTH100, PTH119 - links stay
+
+    def truth(path: str) -> Label | None:
+        return label(os.path.dirname(path))  # noqa: PTH120 - a Path for each of a million files is slow
+
+    return truth
 
 
-@lru_cache
-def _folder_digit(folder: str) -> int | None:
-    return _DIGITS.get(os.path.basename(os.path.abspath(folder)))  # noqa: PTH100, PTH119 - links stay
+parent_digit = _of_parent(DIGITS)
+"""The digit that a file's parent folder is named by."""
 
 
-def parse_labels(lines: Iterable[str], name: str) -> dict[str, int]:
+def parse_labels(lines: Iterable[str], name: str, labels: Labels[Label]) -> dict[str, Label]:
     """Read a labels file.
 
     Args:
         lines: its text, line by line.
         name: what to call it in messages.
+        labels: what they may be.
 
     Returns:
-        Labels, 0-9, by path without `.`, `..` and doubled slashes.
+        Labels by path without `.`, `..` and doubled slashes.
 
     Raises:
-        UserError: a line has not two columns, its label is no digit, or its path had a label before.
+        UserError: a line has not two columns, its label may not be, or its path had a label before.
     """
-    labels: dict[str, int] = {}
+    found: dict[str, Label] = {}
     for place, (line, row) in enumerate(_rows(lines, name)):
         where = f"{name}, line {line}"
         if len(row) != 2:
             raise UserError(f"{where}: wanted two columns, path,label, separated by a comma; found {_found(row)}")
-        path, label = row[0], row[1].strip()
-        if place == 0 and label not in _DIGITS and _is_header(path, label):
+        path, text = row[0], row[1].strip()
+        label = labels.parse(text)
+        if place == 0 and label is None and _is_header(path, text):
             continue
         if not path:
             raise UserError(f"{where}: the path is empty")
-        if label not in _DIGITS:
-            raise UserError(f"{where}: label {_excerpt(label)} is no digit 0-9")
+        if label is None:
+            raise UserError(f"{where}: label {_excerpt(text)} is no {labels.name}")
         path = os.path.normpath(path)
-        if path in labels:
+        if path in found:
             raise UserError(
-                f"{where}: {_excerpt(path)} has a second label, {label} after {labels[path]}: keep one of the lines"
+                f"{where}: {_excerpt(path)} has a second label, {text} after {found[path]}: keep one of the lines"
             )
-        labels[path] = _DIGITS[label]
-    if not labels:
+        found[path] = label
+    if not found:
         raise UserError(f"{name} holds no labels: wanted are lines of path,label")
-    return labels
+    return found
 
 
 def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
@@ -124,8 +161,8 @@ def _excerpt(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN // 3]}...{text[-_SHOWN * 2 // 3 :]}")
 
 
-def _of_file(labels: dict[str, int], base: str) -> Truth:
-    def truth(path: str) -> int | None:
+def _of_file(labels: dict[str, Label], base: str) -> Truth[Label]:
+    def truth(path: str) -> Label | None:
         folder, name = os.path.split(path)
         found = (labels.get(prefix + name) for prefix in _prefixes(folder, base))
         return next((label for label in found if label is not None), None)
@@ -140,8 +177,15 @@ def _prefixes(folder: str, base: str) -> tuple[str, ...]:
     return tuple("" if way == "." else os.path.join(way, "") for way in ways)  # noqa: PTH118 - texts
 
 
-def check_truth(truth: Truth, source: str, files: Iterable[File]) -> None:
-    """Raise UserError if none of the files has a label. Walks until the first that has."""
+def check_truth(truth: Truth[object], source: str, files: Iterable[File], folders: str) -> None:
+    """Raise UserError if none of the files has a label. Walks until the first that has.
+
+    Args:
+        truth: as `read_truth` has made it.
+        source: likewise.
+        files: of the run.
+        folders: how they would have to be named, as `Labels.folders`.
+    """
     first = ""
     count = 0
     for file in files:
@@ -156,7 +200,7 @@ def check_truth(truth: Truth, source: str, files: Iterable[File]) -> None:
         folder = os.path.basename(os.path.dirname(os.path.abspath(first)))  # noqa: PTH100, PTH119, PTH120
         raise UserError(
             f"--truth {PARENT}: {none}: {_excerpt(first)} lies in folder {_excerpt(folder)}; "
-            "wanted are folders named 0 to 9, or a CSV of path,label"
+            f"wanted are {folders}, or a CSV of path,label"
         )
     raise UserError(
         f"--truth {source}: {none} in it, the first being {_excerpt(first)}; its paths must be relative to its own "

@@ -1,11 +1,38 @@
 """What is known of a file after it was asked about, and how it is read off a server's response."""
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple, Protocol, Self, SupportsIndex, TypeVar
 
 from batch.client import wire_pb2 as wire
 from batch.client.tensors import numbers, strings, table
 from exporter.contract import CLASSES, CONFIDENCE, DIGIT, ERROR, NO_DIGIT, PROBABILITIES
+
+
+class Row(Protocol):
+    """The part of a row that a model answers, whatever is read in the images: a tuple of what is written down."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __getitem__(self, place: SupportsIndex, /) -> Any: ...  # noqa: ANN401 - what was read comes first
+
+    @property
+    def confidence(self) -> str:
+        """With four decimals."""
+
+    @property
+    def error(self) -> str:
+        """Empty, or one of the contract's texts."""
+
+    @property
+    def version(self) -> str:
+        """The model's; empty where no model was asked."""
+
+    @property
+    def group(self) -> int:
+        """What a summary counts it under, if it has no error."""
+
+
+AnyRow = TypeVar("AnyRow", bound=Row)
 
 
 class Answer(NamedTuple):
@@ -24,6 +51,17 @@ class Answer(NamedTuple):
     error: str
     version: str
     probabilities: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> int:
+        """What a summary counts it under: its digit."""
+        return self.digit
+
+    @classmethod
+    def of(cls, values: list[Any]) -> Self:
+        """The answer whose fields were written as JSON."""
+        digit, confidence, error, version, probabilities = values
+        return cls(digit, confidence, error, version, tuple(probabilities))
 
 
 def read_answers(response: wire.PredictResponse, count: int, outputs: Collection[str]) -> list[Answer]:

@@ -13,12 +13,13 @@ import grpc
 
 from batch.client.answers import Answer
 from batch.client.endpoint import Endpoint, Offer, refusal
-from batch.client.exchange import Answered, Exchange, Question, Request, Steps, wait
-from batch.client.fields import FIELDS_IN_FLIGHT, NumberPrediction, NumbersQuestion, cut_fields, look_for_numbers
+from batch.client.exchange import Exchange, Request, Steps, wait
+from batch.client.fields import NumberPrediction, NumbersQuestion, cut_fields, look_for_numbers
 from batch.client.naming import ARGUMENTS
+from batch.client.question import Answered, Question
 from batch.client.security import Security
 from batch.client.tensors import STATES, Target
-from batch.client.window import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT, Window
+from batch.client.window import DEFAULT_BATCH_SIZE, DEFAULT_IN_FLIGHT, FIELDS_IN_FLIGHT, Window
 from exporter.contract import MAX_FILE_BYTES, MODEL_NAME, NUMBERS_SIGNATURE, SIGNATURE, TOO_LARGE, UNREADABLE
 
 Image: TypeAlias = bytes | os.PathLike[str]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 
@@ -19,11 +20,12 @@ from batch.client.answers import Answer, fault, read_answers
 from batch.client.faults import may_pass
 from batch.client.naming import FLAGS, Naming
 from batch.client.probe import probe
+from batch.client.question import Question
 from batch.client.security import Security
 from batch.client.tensors import AVAILABLE, DT_STRING, END, UNLOADING, AnswerError, Target, predict_request
 from batch.client.waited_call import WaitedCall
 from exporter.command import UserError
-from exporter.contract import CONFIDENCE, DIGIT, ERROR, PROBABILITIES
+from exporter.contract import CONFIDENCE, DIGIT, DIGITS, ERROR, IMAGE_BYTES, PROBABILITIES
 
 _PREDICTION = "/tensorflow.serving.PredictionService/"
 _MODEL = "/tensorflow.serving.ModelService/"
@@ -215,7 +217,7 @@ class Endpoint:
                 replica.rests_until = time.monotonic() + _OTHERS_S
         return max(versions.values())
 
-    def try_out(self, target: Target, offer: Offer, timeout: float) -> None:
+    def try_out(self, target: Target, question: Question[Any], timeout: float) -> None:
         """Ask each replica that has the model about one image.
 
         TensorFlow Serving calls a version AVAILABLE whose variables are missing; only an answer shows that it works.
@@ -223,12 +225,12 @@ class Endpoint:
         Raises:
             ServerError: a replica refuses, does not answer within `timeout` seconds, or does not keep the contract.
         """
-        request = predict_request(target, offer.input_name, [probe()], offer.outputs)
+        request = predict_request(target, question.input_name, [probe()], question.outputs)
         for replica in self.replicas:
             if replica.rests_until > time.monotonic():
                 continue
             try:
-                offer.read(replica.predict(request, timeout).result(), 1)
+                question.read(replica.predict(request, timeout).result(), 1)
             except grpc.RpcError as error:
                 raise ServerError(f"a test image gets no answer: {refusal(replica, error)}") from None
             except AnswerError as error:
@@ -268,6 +270,11 @@ class Endpoint:
                 f"it offers {', '.join(offered)}: choose one with {replica.naming.signature}"
             )
         signature = signatures[target.signature]
+        if {DIGITS, IMAGE_BYTES} == set(signature.inputs):
+            raise UserError(
+                f"signature {target.signature!r} of model {target.model} on {replica.address} reads fields of several "
+                f"digits: ask it with {replica.naming.numbers}, or choose another with {replica.naming.signature}"
+            )
         inputs = [name for name, tensor in signature.inputs.items() if tensor.dtype == DT_STRING]
         wanted = [DIGIT, CONFIDENCE] + [PROBABILITIES] * probabilities
         if len(inputs) != 1 or len(signature.inputs) != 1 or any(name not in signature.outputs for name in wanted):

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import grpc
 
@@ -22,6 +22,7 @@ from batch.client import wire_pb2 as wire
 from batch.client.endpoint import Endpoint, Replica, ServerError, refusal
 from batch.client.faults import may_pass
 from batch.client.probe import probe
+from batch.client.question import Answered, Question
 from batch.client.tensors import AnswerError, Target, predict_request
 from batch.client.window import MAX_REQUEST_BYTES, Window
 from exporter.contract import REFUSED, TOO_LARGE
@@ -37,30 +38,10 @@ _STATUS_TIMEOUT_S = 5.0
 _UNTOLD_S = 2.0  # of faults on end, before the user is told what is waited for
 
 Result = TypeVar("Result")
-Answered = TypeVar("Answered")
-"""What is known of one image after it was asked about."""
 Call: TypeAlias = "grpc.Future[wire.PredictResponse] | WaitedCall[wire.PredictResponse]"
 Step: TypeAlias = "Call | float | Callable[[], object]"
 """A call to be waited for, seconds to be waited, or work that takes time."""
 Steps: TypeAlias = Generator[Step, None, Result]
-
-
-class Question(Protocol[Answered]):
-    """What a signature is asked for, and how its answers are read."""
-
-    @property
-    def input_name(self) -> str:
-        """The input for encoded images."""
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The outputs that are wanted."""
-
-    def read(self, response: wire.PredictResponse, count: int) -> list[Answered]:
-        """The answers of a response for `count` images. Raises AnswerError if it does not keep the contract."""
-
-    def fault(self, error: str) -> Answered:
-        """The answer for an image that no model could be asked about, or that a server refused."""
 
 
 class VersionSwappedError(Exception):
@@ -303,7 +284,7 @@ class Exchange(Generic[Answered]):
         """Halve a request that is refused for one of its images, until that image alone carries the error."""
         is_too_long = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         if error.code() is not grpc.StatusCode.INVALID_ARGUMENT and not is_too_long:
-            raise _refusal_of_request(part.replica, error)
+            yield from self._refuse(part.replica, error)
         if not request.is_probed:
             yield from self._probe(request, part, error)
             request.is_probed = True
@@ -331,7 +312,15 @@ class Exchange(Generic[Answered]):
         try:
             yield from self._answer(self._send(request, part.places[:1], [probe()]))
         except grpc.RpcError:
-            raise _refusal_of_request(part.replica, error) from None
+            yield from self._refuse(part.replica, error)
+
+    def _refuse(self, replica: Replica, error: grpc.RpcError) -> Steps[None]:
+        """Raise ServerError, as the request itself is refused; what is done is kept."""
+        missing: list[str] = []
+        yield lambda: missing.extend(_missing_signature(replica, self._target))
+        if missing:
+            raise ServerError(missing[0])
+        raise ServerError(str(refusal(replica, error)))
 
     def _look_for_swap(self, replica: Replica) -> None:
         """Raise VersionSwappedError if the version to keep to has made place for a newer one."""
@@ -351,6 +340,14 @@ def _cancel(request: Request[Answered]) -> None:
         part.future.cancel()
 
 
-def _refusal_of_request(replica: Replica, error: grpc.RpcError) -> ServerError:
-    """A fault in the middle of a run, whoever's it is: what is done is kept."""
-    return ServerError(str(refusal(replica, error)))
+def _missing_signature(replica: Replica, target: Target) -> list[str]:
+    """Say that the version which serves now lacks the signature, if that is so. A version that has it was there."""
+    try:
+        if target.signature in replica.signatures(target, _STATUS_TIMEOUT_S):
+            return []
+        versions = [] if target.names_version else replica.available(target, _STATUS_TIMEOUT_S)
+    except grpc.RpcError:
+        return []
+    version = f"version {max(versions)}" if versions else "the version that serves now"
+    text = f"{replica.address}: {version} of model {target.model} has no signature {target.signature!r}, which the one "
+    return [text + f"before it had; serve one that has it, or choose it with {replica.naming.model}"]

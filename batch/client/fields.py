@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from batch.client import wire_pb2 as wire
 from batch.client.endpoint import Endpoint
 from batch.client.tensors import AnswerError, Target, numbers, string_table, strings, table
+from batch.client.window import FIELDS_A_REQUEST
 from exporter.command import UserError
 from exporter.contract import (
     ALTERNATIVE_CONFIDENCE,
@@ -23,11 +24,6 @@ from exporter.contract import (
     NUMBERS_OUTPUTS,
     TEXT,
 )
-
-FIELDS_A_REQUEST = 64
-FIELDS_IN_FLIGHT = 2
-"""Requests for each server. A field takes some milliseconds: this is enough to keep two cores busy, and each request is
-answered in about a second, long before its deadline. The first ones of a server take longer the more there are."""
 
 Image = TypeVar("Image")
 

@@ -12,6 +12,7 @@ class Naming:
         several: how to give more than one.
         model: what chooses among models, versions and labels.
         signature: what chooses among signatures.
+        numbers: what reads fields of several digits.
         tls: what encrypts; the authorities' file may be meant, too.
         plain: what not to give, for calls that are not encrypted.
         ca: the authorities that the server's certificate is checked against.
@@ -24,6 +25,7 @@ class Naming:
     several: str
     model: str
     signature: str
+    numbers: str
     tls: str
     plain: str
     ca: str
@@ -37,6 +39,7 @@ FLAGS = Naming(
     several="each address with a --server of its own; in DIGITS_SERVER put spaces between them",
     model="--model, --model-version or --model-label",
     signature="--signature",
+    numbers="digits-batch --read numbers",
     tls="--tls-ca FILE, or --tls",
     plain="--tls and --tls-ca",
     ca="--tls-ca",
@@ -50,6 +53,7 @@ ARGUMENTS = Naming(
     several="each address as an argument of its own",
     model="model, version or label",
     signature="signature",
+    numbers="predict_numbers",
     tls="security with ca, or with tls=True",
     plain="tls and ca in security",
     ca="ca",

@@ -16,6 +16,12 @@ DEFAULT_IN_FLIGHT = 8
 """For each server: enough to keep the cores busy while answers are written down, and no more than TensorFlow Serving's
 default of four threads a core takes on two."""
 
+FIELDS_A_REQUEST = 64
+FIELDS_IN_FLIGHT = 2
+"""Requests of fields of several digits, for each server. A field takes some milliseconds: this is enough to keep two
+cores busy, and each request is answered in about a second, long before its deadline. The first ones of a server take
+longer the more there are."""
+
 
 class Window:
     """The number of requests that may be under way.

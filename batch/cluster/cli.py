@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from batch import flags
-from batch.client.window import DEFAULT_BATCH_SIZE
 from batch.cluster import flags as job_flags
 from batch.files.walk import PNGS, STANDARD_INPUT, Walk
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import is_live, may_be_lost
 from exporter.command import UserError, VersionOption, counted
-from exporter.contract import MODEL_NAME, SIGNATURE
+from exporter.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from batch.cluster.marker import Marker
@@ -51,11 +50,15 @@ def plan(
     follow_links: flags.FollowLinks = True,
     bytes_column: flags.BytesColumn = None,
     id_column: flags.IdColumn = None,
+    read: flags.Read = "digits",
+    digits: flags.Digits = None,
+    pattern: flags.Pattern = None,
+    checksum: flags.WithChecksum = None,
     probabilities: flags.Probabilities = False,
     min_confidence: flags.MinConfidence = None,
     server: flags.Server = None,
     model: flags.Model = MODEL_NAME,
-    signature: flags.Signature = SIGNATURE,
+    signature: flags.Signature = None,
     model_version: flags.ModelVersion = None,
     model_label: flags.ModelLabel = None,
     tls: flags.Tls = False,
@@ -63,9 +66,9 @@ def plan(
     tls_cert: flags.TlsCert = None,
     tls_key: flags.TlsKey = None,
     metadata: flags.Metadata = None,
-    batch_size: flags.BatchSize = DEFAULT_BATCH_SIZE,
+    batch_size: flags.BatchSize = None,
     timeout: flags.Timeout = 60.0,
-    shard_files: job_flags.ShardFiles = job_flags.DEFAULT_SHARD_FILES,
+    shard_files: job_flags.ShardFiles = None,
     shard_bytes: job_flags.ShardBytes = None,
 ) -> None:
     """Walk once, and write down in JOB which images each shard has and how they are asked about.
@@ -74,6 +77,7 @@ def plan(
     """
     from dataclasses import replace
 
+    from batch.asked import form_of
     from batch.client.naming import FLAGS
     from batch.client.security import read_security
     from batch.client.tensors import Target
@@ -83,7 +87,6 @@ def plan(
     from batch.cluster.planned import Plan, find_job
     from batch.files.paths import PathList
     from batch.job import begin
-    from batch.table.output import Form
 
     if model_version is not None and model_label is not None:
         raise UserError("--model-version and --model-label exclude each other: give one")
@@ -91,9 +94,17 @@ def plan(
         raise UserError("PATH is missing: name folders or files, or - for a list on standard input")
     walk = Walk(tuple(paths), tuple(glob or PNGS), recursive, follow_links, bytes_column, id_column)
     folder = open_folder(job)
-    target = Target(model, signature, model_version, model_label)
-    requests = min(batch_size, shard_files)
-    form = Form(probabilities, min_confidence)
+    form = form_of(
+        read,
+        digits=digits,
+        pattern=pattern,
+        checksum=checksum,
+        probabilities=probabilities,
+        min_confidence=min_confidence,
+    )
+    target = Target(model, signature or form.signature, model_version, model_label)
+    shard_files = shard_files or job_flags.DEFAULT_SHARD_FILES[read]
+    requests = min(batch_size or form.batch_size, shard_files)
     wanted = Plan(walk, str(Path.cwd()), target, requests, form, shard_files, shard_bytes)
     with _ended(job):
         found = find_job(folder)
@@ -103,7 +114,7 @@ def plan(
         listed = PathList(sys.stdin.buffer, once=True) if STANDARD_INPUT in paths else ()
         walked = begin(walk, listed, expands=False)
         security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
-        pinned = Target(model, signature, pin_version(target, tuple(server or ()), security, timeout))
+        pinned = Target(model, target.signature, pin_version(target, tuple(server or ()), security, timeout))
         with planning() as show:
             planned = plan_job(folder, replace(wanted, target=pinned), walked, show)
     _print_planned(job, planned)
@@ -117,7 +128,7 @@ def _check_repeated(job: str, found: "Planned", wanted: "Plan") -> None:
     target = wanted.target
     if target.version is None:
         wanted = replace(wanted, target=Target(target.model, target.signature, found.plan.target.version))
-    differing = [name for name, value in wanted.settings().items() if found.plan.settings()[name] != value]
+    differing = [name for name, value in wanted.settings().items() if found.plan.settings().get(name) != value]
     if differing:
         raise UserError(
             f"{job} is planned already, with other settings ({', '.join(differing)}): plan in another folder"
@@ -303,7 +314,7 @@ def finish(
             except UnfinishedError as error:
                 _stop(str(error), EXIT_NOT_FINISHED)
     with may_be_lost(1):
-        print_summary(Screen(), found, planned.skipped, out)
+        print_summary(Screen(), found, planned.skipped, out, planned.plan.form.heads)
     if summary is not None:
         try:
             write_summary(summary, found, planned.skipped, planned.plan.settings())

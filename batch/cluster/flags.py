@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from batch.client.window import MAX_REQUEST_BYTES
-from batch.flags import option
+from batch.flags import What, option
 
-DEFAULT_SHARD_FILES = 100_000
-"""A few seconds to a minute of work: little is done again after a fault, and 10^9 files make 10,000 shards."""
+DEFAULT_SHARD_FILES: dict[What, int] = {"digits": 100_000, "numbers": 5_000}
+"""A few seconds to a minute of work: little is done again after a fault, and 10^9 files make 10,000 shards. A field of
+several digits takes some hundred times as long as a digit; one shard has fewer of them."""
 
 DEFAULT_ATTEMPTS = 3
 
@@ -23,7 +24,16 @@ JobPath = Annotated[
 ]
 
 _SHARDS = "Shards"
-ShardFiles = Annotated[int, option(_SHARDS, "--shard-files", "Most images in a shard.", min=1)]
+ShardFiles = Annotated[
+    int | None,
+    option(
+        _SHARDS,
+        "--shard-files",
+        f"Most images in a shard. Default: {DEFAULT_SHARD_FILES['digits']}, with --read numbers "
+        f"{DEFAULT_SHARD_FILES['numbers']}.",
+        min=1,
+    ),
+]
 ShardBytes = Annotated[
     int | None,
     option(_SHARDS, "--shard-bytes", "Most bytes of image files in a shard.", metavar="B", min=MAX_REQUEST_BYTES),

@@ -79,11 +79,15 @@ class _Loaded(Replica):
         """Its signatures by name."""
         return {name: _definition(signature) for name, signature in self._model.signatures.items()}
 
+    def _tensor(self, tensor: wire.TensorProto) -> Any:  # noqa: ANN401 - TensorFlow ships no types
+        values = tensor.string_val if tensor.dtype == DT_STRING else tensor.int_val
+        return self._constant(list(values), tensor.dtype)
+
     def _run(self, request: wire.PredictRequest) -> wire.PredictResponse:
-        ((name, tensor),) = request.inputs.items()
+        inputs = {name: self._tensor(tensor) for name, tensor in request.inputs.items()}
         signature = self._model.signatures[request.model_spec.signature_name]
         try:
-            outputs = signature(**{name: self._constant(list(tensor.string_val))})
+            outputs = signature(**inputs)
         except self._op_error as error:
             raise _RunError(error) from error
         response = wire.PredictResponse()

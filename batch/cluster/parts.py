@@ -4,14 +4,14 @@ import csv
 import hashlib
 import sys
 from collections.abc import Iterator
+from typing import Any
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.cluster.folder import JobFolder
 from batch.cluster.marker import Marker, marker_name
 from batch.files.file import File
-from batch.table.output import COLUMNS, Form
+from batch.table.columns import Columns
 from exporter.command import UserError
-from exporter.contract import CLASSES
 
 _CHUNK = 1 << 20
 _ROWS = 1000  # handed on together
@@ -52,17 +52,16 @@ def read_part(folder: JobFolder, marker: Marker) -> Iterator[bytes]:
         )
 
 
-def read_rows(folder: JobFolder, marker: Marker, form: Form) -> Iterator[tuple[list[File], list[Answer]]]:
+def read_rows(folder: JobFolder, marker: Marker, form: Columns[Any]) -> Iterator[tuple[list[File], list[Row]]]:
     """The rows of a part, some at a time. Raises as `read_part`."""
     # A path may be longer than the module's limit.
     csv.field_size_limit(sys.maxsize)
     files: list[File] = []
-    answers: list[Answer] = []
+    answers: list[Row] = []
     for row in csv.reader(_lines(read_part(folder, marker))):
-        path, digit, confidence, error, version = row[: len(COLUMNS)]
-        shares = tuple(row[-CLASSES:]) if form.probabilities else ()
+        path, answer = form.parse(row)
         files.append(File(path, 0, 0))
-        answers.append(Answer(int(digit), confidence, error, version, shares))
+        answers.append(answer)
         if len(files) == _ROWS:
             yield files, answers
             files, answers = [], []

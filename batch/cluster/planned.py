@@ -8,6 +8,8 @@ from batch.client.tensors import Target
 from batch.cluster.folder import JobFolder
 from batch.files.skipped import Skipped
 from batch.files.walk import Walk
+from batch.table.columns import Columns
+from batch.table.number_form import NumberForm
 from batch.table.output import Form
 from exporter.command import UserError
 
@@ -24,7 +26,7 @@ class Plan:
         folder: where the walk's relative paths begin.
         target: model, signature and the version that all rows come from.
         batch_size: most images in a request.
-        form: columns of the table.
+        form: what is wanted of each image, and so the columns of the table.
         shard_files: most images in a shard.
         shard_bytes: most bytes in a shard, unless one request has more; None for any number.
     """
@@ -33,7 +35,7 @@ class Plan:
     folder: str
     target: Target
     batch_size: int
-    form: Form
+    form: Columns[Any]
     shard_files: int
     shard_bytes: int | None = None
 
@@ -51,7 +53,7 @@ class Plan:
             "signature": self.target.signature,
             "model-version": self.target.version,
             "batch-size": self.batch_size,
-            "probabilities": self.form.probabilities,
+            **self.form.settings,
             "min-confidence": self.form.min_confidence,
             "shard-files": self.shard_files,
             "shard-bytes": self.shard_bytes,
@@ -72,10 +74,17 @@ class Plan:
             settings["folder"],
             Target(settings["model"], settings["signature"], settings["model-version"]),
             settings["batch-size"],
-            Form(settings["probabilities"], settings["min-confidence"]),
+            _form(settings),
             settings["shard-files"],
             settings["shard-bytes"],
         )
+
+
+def _form(settings: dict[str, Any]) -> Columns[Any]:
+    # A plan of an older version of digits says nothing of what is read.
+    if settings.get("read") == "numbers":
+        return NumberForm.of(settings)
+    return Form(settings["probabilities"], settings["min-confidence"])
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,19 @@
 
 import threading
 from contextlib import AbstractContextManager, ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from batch.client.endpoint import Endpoint, NotServedError, Offer
+from batch.client.endpoint import Endpoint, NotServedError
+from batch.client.question import Question
 from batch.client.server import find_server
 from batch.client.tensors import Target
-from batch.table.output import Form
+from batch.table.columns import Columns
 from exporter.command import UserError
 
 if TYPE_CHECKING:
     from batch.cluster.shard import Asking, Notify
 
-Key = tuple[Target, Form, "Asking"]
+Key = tuple[Target, Columns[Any], "Asking"]
 
 
 class _Open(threading.local):
@@ -22,13 +23,13 @@ class _Open(threading.local):
     def __init__(self) -> None:
         self.stack = ExitStack()
         self.key: Key | None = None
-        self.found: tuple[Endpoint, Offer] | None = None
+        self.found: tuple[Endpoint, Question[Any]] | None = None
 
 
 _open = _Open()
 
 
-def reach(target: Target, form: Form, asking: "Asking", notify: "Notify") -> tuple[Endpoint, Offer]:
+def reach(target: Target, form: Columns[Any], asking: "Asking", notify: "Notify") -> tuple[Endpoint, Question[Any]]:
     """Open a way to the model, or take the one that this thread has open.
 
     Raises:
@@ -41,7 +42,7 @@ def reach(target: Target, form: Form, asking: "Asking", notify: "Notify") -> tup
     let_go()
     try:
         endpoint = _open.stack.enter_context(_find(target, asking, notify))
-        offer = endpoint.offer(target, asking.timeout, probabilities=form.probabilities)
+        question = form.question(endpoint, target, asking.timeout)
     except NotServedError as error:
         let_go()
         raise UserError(
@@ -51,8 +52,8 @@ def reach(target: Target, form: Form, asking: "Asking", notify: "Notify") -> tup
     except BaseException:
         let_go()
         raise
-    _open.key, _open.found = key, (endpoint, offer)
-    return endpoint, offer
+    _open.key, _open.found = key, (endpoint, question)
+    return endpoint, question
 
 
 def _find(target: Target, asking: "Asking", notify: "Notify") -> AbstractContextManager[Endpoint]:

@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.client.endpoint import ServerError
 from batch.client.exchange import VersionSwappedError
 from batch.client.security import Security
@@ -27,7 +28,8 @@ from batch.files.requests import cut
 from batch.files.skipped import Skipped
 from batch.stores.patience import Patience
 from batch.summary import Summary
-from batch.table.output import Form, render
+from batch.table.columns import Columns
+from batch.table.output import render
 from exporter.command import UserError
 
 Notify = Callable[[str], None]
@@ -59,7 +61,7 @@ def run_shard(
     asking: Asking,
     notify: Notify = lambda _: None,
     *,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener[Any]] = (),
 ) -> Marker:
     """Answer a shard, unless it is done, and mark it as done.
 
@@ -123,7 +125,7 @@ class _Shard:
     planned: Planned
     number: int
 
-    def answer(self, asking: Asking, notify: Notify, listeners: Sequence[Listener]) -> Marker:
+    def answer(self, asking: Asking, notify: Notify, listeners: Sequence[Listener[Any]]) -> Marker:
         with self.folder.draft() as draft:
             part = _Part(draft, self.planned.plan.form)
             summary, skipped = self._ask(asking, notify, part, listeners)
@@ -143,11 +145,11 @@ class _Shard:
         return self._mark(marker)
 
     def _ask(
-        self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener]
+        self, asking: Asking, notify: Notify, part: "_Part", listeners: Sequence[Listener[Any]]
     ) -> tuple[Summary, Skipped]:
         plan = self.planned.plan
         shard = read_shard(self.folder, self.planned.id, self.number)
-        endpoint, offer = reach(plan.target, plan.form, asking, notify)
+        endpoint, question = reach(plan.target, plan.form, asking, notify)
         prefix = _prefix(plan)
         patience = Patience(asking.timeout, notify)
         opening = Opening(replace(plan.walk, patience=patience), prefix)
@@ -155,8 +157,9 @@ class _Shard:
         engine = Engine(
             endpoint,
             plan.target,
-            offer,
-            window=Window.over(len(endpoint.replicas), asking.in_flight),
+            question,
+            expected=plan.form.expected,
+            window=Window.over(len(endpoint.replicas), asking.in_flight, plan.form.in_flight),
             policy=Policy(asking.timeout, keep_version=True),
             notify=notify,
             listeners=[part, *listeners],
@@ -203,7 +206,7 @@ class _Part:
         first: the path of the first one.
     """
 
-    def __init__(self, draft: Draft, form: Form) -> None:
+    def __init__(self, draft: Draft, form: Columns[Any]) -> None:
         self._draft = draft
         self._form = form
         self._hash = hashlib.sha256()
@@ -226,7 +229,7 @@ class _Part:
             self.first = self.first or found[0].path
             yield found
 
-    def add(self, _files: list[File], answers: list[Answer]) -> None:
+    def add(self, _files: list[File], answers: list[Row]) -> None:
         octets = render(".csv", self._form, self._requests.popleft(), answers, header=not self.size)
         self._draft.write(octets)
         self._hash.update(octets)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from batch.cluster.folder import JobFolder
 from batch.cluster.marker import Marker
@@ -11,8 +12,9 @@ from batch.cluster.parts import read_part, read_rows
 from batch.cluster.planned import Planned
 from batch.cluster.shard import Notify
 from batch.disk.offered import sync_folder
+from batch.table.columns import Columns
 from batch.table.journal import hold, journal_of
-from batch.table.output import Form, Output, refuse_to_overwrite
+from batch.table.output import Output, refuse_to_overwrite
 from batch.table.place import place_of
 from exporter.command import UserError
 
@@ -85,7 +87,7 @@ def _parts(out: Path) -> list[Path]:
 
 
 def join(
-    folder: JobFolder, planned: Planned, markers: Iterable[Marker], output: Output, ending: str, show: Show
+    folder: JobFolder, planned: Planned, markers: Iterable[Marker], output: Output[Any], ending: str, show: Show
 ) -> None:
     """Copy the rows of all parts to a table of any form."""
     for marker in markers:
@@ -98,7 +100,7 @@ def join(
             show(len(files))
 
 
-def copy(folder: JobFolder, marker: Marker, output: Output) -> None:
+def copy(folder: JobFolder, marker: Marker, output: Output[Any]) -> None:
     """Copy the rows of a part, as they are, to a CSV."""
     for octets in read_part(folder, marker):
         output.add_rendered(octets)
@@ -117,7 +119,7 @@ def _held(place: Path, notify: Notify) -> Iterator[None]:
 
 
 @contextmanager
-def written(place: Path, form: Form, ending: str, *, force: bool, notify: Notify) -> Iterator[Output]:
+def written(place: Path, form: Columns[Any], ending: str, *, force: bool, notify: Notify) -> Iterator[Output[Any]]:
     """A table that takes its place once it is whole."""
     output = Output(place, form, ending)
     try:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from batch.cluster.claims import Claims
 from batch.cluster.folder import JobFolder, open_folder
@@ -82,7 +83,7 @@ def work(
     asking: Asking,
     notify: Notify = lambda _: None,
     *,
-    listeners: Sequence[Listener] = (),
+    listeners: Sequence[Listener[Any]] = (),
     tell: Callable[[Marker], None] = lambda _: None,
 ) -> Worked:
     """Answer what is missing of a share, or of the whole job together with other workers.

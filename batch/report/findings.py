@@ -2,9 +2,10 @@
 
 import heapq
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.files.file import File
 
 WHOLE = 10_000
@@ -48,7 +49,7 @@ class Findings:
         # The least sure so far, the surest of them on top. heapq has the least on top, so all is negative.
         self._heap: list[tuple[int, int, Doubtful]] = []
 
-    def add(self, files: list[File], answers: list[Answer]) -> None:
+    def add(self, files: list[File], answers: Sequence[Row]) -> None:
         """Take in the answers of a request."""
         for file, answer in zip(files, answers, strict=True):
             self._rows += 1
@@ -62,7 +63,7 @@ class Findings:
             elif confidence < -self._heap[0][0]:
                 heapq.heapreplace(self._heap, self._entry(confidence, file, answer))
 
-    def _entry(self, confidence: int, file: File, answer: Answer) -> tuple[int, int, Doubtful]:
+    def _entry(self, confidence: int, file: File, answer: Row) -> tuple[int, int, Doubtful]:
         return -confidence, -self._rows, Doubtful(file.path, str(answer[0]), str(answer.confidence))
 
     def _add_error(self, path: str, error: str) -> None:

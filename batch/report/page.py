@@ -51,6 +51,7 @@ class Run:
         settings: by their names.
         versions: of the programs.
         heads: what the summary counts by, and what it counts.
+        is_wide: whether pictures are of fields of several digits.
         against: the truth, where it is known.
     """
 
@@ -62,6 +63,7 @@ class Run:
     settings: dict[str, object] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     heads: tuple[str, str] = ("answer", "images")
+    is_wide: bool = False
     against: Against | None = None
 
 
@@ -74,7 +76,7 @@ def write_page(folder: Path, run: Run, findings: Findings) -> Path:
     """
     page = folder / PAGE
     doubtful = findings.doubtful
-    pictures = pictures_of([row.path for row in doubtful], run.walk)
+    pictures = pictures_of([row.path for row in doubtful], run.walk, is_wide=run.is_wide)
     with page.open("w", encoding="utf-8") as file:
         file.writelines(_page(folder, run, findings, zip(doubtful, pictures, strict=True)))
     return page
@@ -94,7 +96,7 @@ def _page(folder: Path, run: Run, findings: Findings, doubtful: Iterable[tuple[D
     yield from _errors(run, findings)
     if run.against is not None:
         yield from _against(folder, run.against)
-    yield from _doubtful(doubtful)
+    yield from _doubtful(doubtful, "wall wide" if run.is_wide else "wall")
     yield from _settings(run)
     yield "</main>\n</body>\n</html>\n"
 
@@ -176,12 +178,12 @@ def _against(folder: Path, against: Against) -> Iterator[str]:
         yield f"<p>Beside this page: {links}</p>\n"
 
 
-def _doubtful(rows: Iterable[tuple[Doubtful, Picture]]) -> Iterator[str]:
+def _doubtful(rows: Iterable[tuple[Doubtful, Picture]], style: str) -> Iterator[str]:
     yield "<h2>The least sure answers</h2>\n"
     empty = True
     for row, picture in rows:
         if empty:
-            yield '<ol class="wall">\n'
+            yield f'<ol class="{style}">\n'
             empty = False
         answer = _text(row.answer)
         if picture.uri:

@@ -35,17 +35,18 @@ def can_draw() -> bool:
     return all(importlib.util.find_spec(module) is not None for module in ("PIL", "numpy"))
 
 
-def pictures_of(paths: list[str], what: Walk) -> Iterator[Picture]:
+def pictures_of(paths: list[str], what: Walk, *, is_wide: bool = False) -> Iterator[Picture]:
     """The pictures of rows, in their order.
 
     Args:
         paths: as in the table.
         what: of the run; archives are read once more.
+        is_wide: whether they are of fields, which are drawn wide and upright, where they are drawn.
 
     Raises:
         StoreError: they are in a store, which failed.
     """
-    return _drawn(paths, what) if can_draw() else _copied(paths, what)
+    return _drawn(paths, what, is_wide=is_wide) if can_draw() else _copied(paths, what)
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -53,13 +54,14 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _drawn(paths: list[str], what: Walk) -> Iterator[Picture]:
-    from batch.accuracy.thumbnail import jpeg, member_thumbnails, thumbnail  # noqa: PLC0415 - needs an extra
+def _drawn(paths: list[str], what: Walk, *, is_wide: bool) -> Iterator[Picture]:
+    from batch.accuracy.thumbnail import SQUARE, WIDE, jpeg, member_thumbnails, thumbnail  # noqa: PLC0415 - needs an extra
 
-    members = member_thumbnails(paths, what)
+    view = WIDE if is_wide else SQUARE
+    members = member_thumbnails(paths, what, lambda _: view)
     for path in paths:
         tile = members.get(path)
-        yield Picture(data_uri(jpeg(thumbnail(path) if tile is None else tile), "image/jpeg"))
+        yield Picture(data_uri(jpeg(thumbnail(path, view) if tile is None else tile), "image/jpeg"))
 
 
 def _copied(paths: list[str], what: Walk) -> Iterator[Picture]:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic
 
-from batch.client.answers import Answer
+from batch.client.answers import AnyRow
 from batch.disk.offered import HeldError, try_lock
 from batch.files.file import File
 from exporter.command import UserError
@@ -31,12 +31,13 @@ def journal_of(out: Path) -> Path:
     return out.with_name(out.name + ".part")
 
 
-class Journal:
+class Journal(Generic[AnyRow]):
     """The journal of one output, locked while it is open.
 
     Args:
         out: the output; the journal lies beside it.
         settings: what was asked of whom, JSON values. A journal of other settings is not continued.
+        restore: makes an answer of its fields, as JSON has them.
         fresh: throw away what another run left.
         notify: told in one line if the file system offers no locks.
 
@@ -49,11 +50,13 @@ class Journal:
         out: Path,
         settings: dict[str, Any],
         *,
+        restore: Callable[[list[Any]], AnyRow],
         fresh: bool,
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.out = out
         self.path = journal_of(out)
+        self._restore = restore
         # Where the latest line of each request of an earlier run begins: a few bytes for hundreds of files.
         self._offsets: dict[int, int] = {}
         self._inode: int | None = None
@@ -75,6 +78,10 @@ class Journal:
             self.start_over()
             return
         if len(holder) != _HOLDER_BYTES or found != self._header:
+            if not self._file.readline():
+                # Of a run that had no answer, as where its server lacks what was asked.
+                self.start_over()
+                return
             raise UserError(
                 f"{self.path} belongs to a run with other files or settings ({_difference(found, self._header)}); "
                 "repeat that run's command to finish it, or add --fresh to throw its rows away"
@@ -103,7 +110,7 @@ class Journal:
         self._file.write(_holder_line() + self._header)
         self._file.flush()
 
-    def done(self, number: int, files: list[File]) -> list[Answer] | None:
+    def done(self, number: int, files: list[File]) -> list[AnyRow] | None:
         """The answers of a request, if its files are unchanged since it was asked."""
         if number not in self._offsets:
             return None
@@ -114,9 +121,9 @@ class Journal:
             return None
         if [row[:3] for row in rows] != [[file.path, file.size, file.stamp] for file in files]:
             return None
-        return [_answer(row) for row in rows]
+        return [self._restore(row[3:]) for row in rows]
 
-    def append(self, number: int, files: list[File], answers: list[Answer]) -> None:
+    def append(self, number: int, files: list[File], answers: list[AnyRow]) -> None:
         """Write down an answered request. Raises OSError if the disk is full; nothing before it is lost then."""
         rows = [(file.path, file.size, file.stamp, *answer) for file, answer in zip(files, answers, strict=True)]
         self._append(json.dumps([number, rows], separators=(",", ":")).encode())
@@ -217,11 +224,6 @@ def _open_locked(path: Path, out: Path, notify: Callable[[str], None]) -> Any:  
 def _is_holder(line: bytes) -> bool:
     """Whether a first line is a holder's, or what a power cut leaves of one: a part of it, or zeros."""
     return line.startswith(_HOLDER_START) or _HOLDER_START.startswith(line.strip(b"\0"))
-
-
-def _answer(row: list[Any]) -> Answer:
-    _, _, _, digit, confidence, error, version, probabilities = row
-    return Answer(digit, confidence, error, version, tuple(probabilities))
 
 
 def _number(line: bytes) -> int | None:

@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from batch.accuracy.tally import Tally
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.engine import Listener
 from batch.files.file import File
 from batch.files.skipped import Skipped
@@ -26,7 +27,7 @@ _RATE_OVER_S = 5.0
 
 
 @contextmanager
-def progress(count: Callable[[], int | None] | None) -> Iterator[Listener]:
+def progress(count: Callable[[], int | None] | None) -> Iterator[Listener[Any]]:
     """Show images done, images/s, errors and time left, on standard error, a terminal.
 
     Args:
@@ -52,7 +53,7 @@ class _Counter:
     def expect(self, total: int | None) -> None:
         self.total = total
 
-    def add(self, _files: list[File], answers: list[Answer]) -> None:
+    def add(self, _files: list[File], answers: list[Row]) -> None:
         self.done += len(answers)
         self._errors += sum(1 for answer in answers if answer.error)
         self._rate.add(self.done)
@@ -71,12 +72,22 @@ class _Counter:
         ]
 
 
-def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str) -> None:
-    """Print how many of each digit with their mean confidence, the errors by reason, and what was passed over."""
+def print_summary(
+    console: Console, summary: Summary, skipped: Skipped, out: str, heads: tuple[str, str] = ("answer", "images")
+) -> None:
+    """Print how many of each digit with their mean confidence, the errors by reason, and what was passed over.
+
+    Args:
+        console: where to.
+        summary: of the run.
+        skipped: what its walk passed over.
+        out: its table.
+        heads: what the summary counts by, and what it counts.
+    """
     # Texts from elsewhere hold anything: as in print_notice, no markup.
     table = Table(title=Text(printable(out), style="table.title"), title_justify="left")
-    table.add_column("answer")
-    table.add_column("images", justify="right")
+    table.add_column(heads[0])
+    table.add_column(heads[1], justify="right")
     table.add_column("mean confidence", justify="right")
     for digit, count in sorted(summary.digits.items()):
         table.add_row(str(digit), f"{count:,}", f"{summary.confidence[digit] / count:.3f}")
@@ -90,7 +101,7 @@ def print_summary(console: Console, summary: Summary, skipped: Skipped, out: str
 
     asked = summary.rows - summary.resumed
     versions = ", ".join(summary.versions) or "none"
-    facts = [f"{asked:,} images in {summary.seconds:.1f} s: {summary.rate:,.0f} images/s"]
+    facts = [f"{asked:,} {heads[1]} in {summary.seconds:.1f} s: {summary.rate:,.0f} {heads[1]}/s"]
     facts.append(f"model version {versions}")
     if summary.resumed:
         facts.append(f"{summary.resumed:,} rows from the run before")

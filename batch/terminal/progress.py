@@ -2,18 +2,18 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batch.terminal.streams import is_live, may_be_lost
 
 if TYPE_CHECKING:
-    from batch.client.answers import Answer
+    from batch.client.answers import Row
     from batch.engine import Listener
     from batch.files.file import File
 
 
 @contextlib.contextmanager
-def progress(count: Callable[[], int | None] | None, *, is_hidden: bool = False) -> "Iterator[Listener]":
+def progress(count: Callable[[], int | None] | None, *, is_hidden: bool = False) -> "Iterator[Listener[Any]]":
     """Show progress on a terminal, as `display.progress` does; elsewhere nothing.
 
     Args:
@@ -32,7 +32,7 @@ def progress(count: Callable[[], int | None] | None, *, is_hidden: bool = False)
 class _Loader:
     """Imports what prints the summary, a tenth of a short run's start, while the first requests are under way."""
 
-    def add(self, _files: "list[File]", _answers: "list[Answer]") -> None:
+    def add(self, _files: "list[File]", _answers: "list[Row]") -> None:
         import batch.terminal.display  # noqa: F401, PLC0415 - for those who import it at the end
 
     def start_over(self) -> None:

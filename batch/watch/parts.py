@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.files.file import File
-from batch.table.output import Form
+from batch.table.columns import Columns
 from batch.watch.settings import Roll
 from batch.watch.state import Known, Part, State
 from batch.watch.tables import Appended, Kept, Table, TableError
@@ -27,7 +28,7 @@ class Answered:
 
     known: Known
     files: list[File]
-    answers: list[Answer]
+    answers: list[Row]
 
 
 class Parts:
@@ -45,7 +46,7 @@ class Parts:
         OSError: it cannot be read.
     """
 
-    def __init__(self, out: Path, form: Form, roll: Roll, state: State, notify: Callable[[str], None]) -> None:
+    def __init__(self, out: Path, form: Columns[Any], roll: Roll, state: State, notify: Callable[[str], None]) -> None:
         self._out = out
         self._roll = roll
         self._state = state
@@ -60,18 +61,14 @@ class Parts:
         if self._part.name and self._part.kind != roll.kind:
             self._end()
 
-    def _check_columns(self, form: Form) -> None:
-        columns = {
-            "--probabilities": form.probabilities,
-            "--min-confidence": form.min_confidence is not None,
-        }
+    def _check_columns(self, form: Columns[Any]) -> None:
+        columns = form.options
         begun = self._state.fact("columns")
         if begun is None:
             self._state.note(columns=columns)
         elif begun != columns:
-            differ = " and ".join(
-                f"{'with' if begun[flag] else 'without'} {flag}" for flag in columns if begun[flag] != columns[flag]
-            )
+            flags = [flag for flag in {**columns, **begun} if begun.get(flag, False) != columns.get(flag, False)]
+            differ = " and ".join(f"{'with' if begun.get(flag) else 'without'} {flag}" for flag in flags)
             raise UserError(f"{self._out} was begun {differ}: repeat that, or choose another --out")
 
     def write(self, answered: Sequence[Answered], facts: Mapping[str, object] = MappingProxyType({})) -> None:

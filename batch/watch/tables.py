@@ -5,12 +5,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from batch.client.answers import Answer
+from batch.client.answers import Row
 from batch.disk.offered import sync_folder, try_sync
 from batch.files.file import File
-from batch.table.output import Form, Output, render
+from batch.table.columns import Columns
+from batch.table.output import Output, render
 from batch.watch.state import Part, State
 from exporter.command import UserError
 
@@ -36,7 +37,7 @@ class Table(Protocol):
     def recover(self, place: Path, part: Part, notify: Callable[[str], None], /) -> bool:
         """Bring it to where it was committed; returns whether the part is over, as its file is gone or complete."""
 
-    def append(self, place: Path, part: Part, files: list[File], answers: list[Answer], /) -> Part:
+    def append(self, place: Path, part: Part, files: list[File], answers: list[Row], /) -> Part:
         """Take rows, and make them last as far as the state does not; returns the part with them."""
 
     def end(self, place: Path, part: Part, /) -> None:
@@ -51,7 +52,7 @@ class Appended:
 
     is_in_state = False
 
-    def __init__(self, ending: str, form: Form) -> None:
+    def __init__(self, ending: str, form: Columns[Any]) -> None:
         self._ending = ending
         self._form = form
         self._file: int | None = None
@@ -78,7 +79,7 @@ class Appended:
             try_sync(self._file)
         return False
 
-    def append(self, place: Path, part: Part, files: list[File], answers: list[Answer], /) -> Part:
+    def append(self, place: Path, part: Part, files: list[File], answers: list[Row], /) -> Part:
         """Write at the end, and sync."""
         if self._file is None:
             self._file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -110,7 +111,7 @@ class Appended:
                     raise TableError(f"{place} is there, and is not of this watcher: move it away")
             place.unlink()
 
-    def _render(self, files: list[File], answers: list[Answer], *, header: bool) -> bytes:
+    def _render(self, files: list[File], answers: list[Row], *, header: bool) -> bytes:
         return render(self._ending, self._form, files, answers, header=header)
 
     def _check(self, place: Path, part: Part) -> None:
@@ -128,7 +129,7 @@ class Kept:
 
     is_in_state = True
 
-    def __init__(self, state: State, form: Form) -> None:
+    def __init__(self, state: State, form: Columns[Any]) -> None:
         self._state = state
         self._form = form
 
@@ -141,7 +142,7 @@ class Kept:
             return part.inode == place.stat().st_ino
         return False
 
-    def append(self, _place: Path, part: Part, files: list[File], _answers: list[Answer], /) -> Part:
+    def append(self, _place: Path, part: Part, files: list[File], _answers: list[Row], /) -> Part:
         """Count the rows."""
         return replace(part, rows=part.rows + len(files))
 
@@ -150,10 +151,10 @@ class Kept:
         output = Output(place, self._form)
         try:
             files: list[File] = []
-            answers: list[Answer] = []
-            for path, digit, confidence, error, version, probabilities in self._state.rows():
+            answers: list[Row] = []
+            for path, *values in self._state.rows():
                 files.append(File(path, 0, 0))
-                answers.append(Answer(digit, confidence, error, version, tuple(probabilities)))
+                answers.append(self._form.restore(values))
                 if len(files) == _PARQUET_ROWS:
                     output.add(files, answers)
                     files, answers = [], []

@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from typing import Any
 
-from batch.client.answers import Answer
-from batch.client.endpoint import Endpoint, Offer, ServerError
+from batch.client.answers import Row
+from batch.client.endpoint import Endpoint, ServerError
+from batch.client.question import Question
 from batch.client.server import find_server
 from batch.client.window import Window
 from batch.disk.offered import try_sync
@@ -137,10 +139,10 @@ class _Watcher:
                 # A signal need not wait for a server that does not answer.
                 self._stop.is_waiting = True
                 try:
-                    endpoint, offer = self._connect(stack)
+                    endpoint, question = self._connect(stack)
                     has_connected = True
                     self._stop.is_waiting = False
-                    self._serve(endpoint, offer)
+                    self._serve(endpoint, question)
                 except (ServerError, ConverterError) as error:
                     self._outage.tell(error)
                 except _ConnectError as error:
@@ -150,13 +152,13 @@ class _Watcher:
             self._stop.is_waiting = True
             self._outage.rest()
 
-    def _connect(self, stack: ExitStack) -> tuple[Endpoint, Offer]:
+    def _connect(self, stack: ExitStack) -> tuple[Endpoint, Question[Any]]:
         watch = self._watch
         try:
             endpoint = stack.enter_context(
                 find_server(self._servers, watch.security, watch.target, watch.timeout, self._outage.quiet)
             )
-            offer = endpoint.offer(watch.target, watch.timeout, probabilities=watch.form.probabilities)
+            question = watch.form.question(endpoint, watch.target, watch.timeout)
         except ServerError:
             raise
         except UserError as error:
@@ -165,14 +167,14 @@ class _Watcher:
         if not self._servers and not endpoint.name.startswith("unix:"):
             # It listened on localhost: if it goes down, wait for it, and start no other one.
             self._servers = tuple(replica.address for replica in endpoint.replicas)
-        return endpoint, offer
+        return endpoint, question
 
-    def _serve(self, endpoint: Endpoint, offer: Offer) -> None:
-        window = Window.over(len(endpoint.replicas), self._watch.in_flight)
+    def _serve(self, endpoint: Endpoint, question: Question[Any]) -> None:
+        window = Window.over(len(endpoint.replicas), self._watch.in_flight, self._watch.form.in_flight)
         while self._stop.signal is None:
             sources = self._incoming.complete(self._most)
             if sources:
-                self._answer(sources, endpoint, offer, window)
+                self._answer(sources, endpoint, question, window)
             self._parts.end_if_over()
             self._mover.catch_up()
             self._missing.look()
@@ -181,14 +183,15 @@ class _Watcher:
             if not sources:
                 self._incoming.wait()
 
-    def _answer(self, sources: list[Source], endpoint: Endpoint, offer: Offer, window: Window) -> None:
+    def _answer(self, sources: list[Source], endpoint: Endpoint, question: Question[Any], window: Window) -> None:
         """Have the engine answer files; those that it does not get to wait again."""
         rows = _Rows(deque(sources), self._write)
         policy = Policy(self._watch.timeout)
         engine = Engine(
             endpoint,
             self._watch.target,
-            offer,
+            question,
+            expected=self._watch.form.expected,
             window=window,
             policy=policy,
             notify=self._outage.quiet,
@@ -207,7 +210,7 @@ class _Watcher:
             self._incoming.put_back(rows.left)
         self._most = min(_ROUND, 2 * self._most)
 
-    def _write(self, done: Sequence[tuple[Source, list[Answer]]]) -> None:
+    def _write(self, done: Sequence[tuple[Source, list[Row]]]) -> None:
         """Write the rows of files, unless one has changed under our hands or may yet be readable."""
         answered: list[Answered] = []
         for source, answers in done:
@@ -251,12 +254,12 @@ class _Rows:
     """
 
     left: deque[Source]
-    write: Callable[[Sequence[tuple[Source, list[Answer]]]], None]
-    answers: list[Answer] = field(default_factory=list)
+    write: Callable[[Sequence[tuple[Source, list[Row]]]], None]
+    answers: list[Row] = field(default_factory=list)
 
-    def add(self, _files: list[File], answers: list[Answer]) -> None:
+    def add(self, _files: list[File], answers: list[Row]) -> None:
         self.answers += answers
-        done: list[tuple[Source, list[Answer]]] = []
+        done: list[tuple[Source, list[Row]]] = []
         while self.left and len(self.left[0].files) <= len(self.answers):
             source = self.left.popleft()
             count = len(source.files)

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from batch.client import wire_pb2 as wire
-from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT64, DT_STRING, END
+from batch.client.tensors import AVAILABLE, DT_FLOAT, DT_INT32, DT_INT64, DT_STRING, END
+from exporter.contract import NO_READING
 
 Answer = Callable[..., wire.PredictResponse]
 Script = Callable[[int, wire.PredictRequest, grpc.ServicerContext], object]
@@ -37,6 +39,57 @@ def answer(request: wire.PredictRequest, *, version: int = 1) -> wire.PredictRes
         shares.tensor_shape.dim.add().size = 10
         for digit in digits.int64_val:
             shares.float_val.extend(0.5 if place == digit else 0.5 / 9 for place in range(10))
+    return response
+
+
+NUMBERS = {
+    "text": DT_STRING,
+    "confidence": DT_FLOAT,
+    "alternatives": DT_STRING,
+    "alternative_confidence": DT_FLOAT,
+    "count": DT_INT32,
+    "boxes": DT_FLOAT,
+    "error": DT_STRING,
+}
+
+
+def numbers_answer(request: wire.PredictRequest, *, version: int = 1) -> wire.PredictResponse:
+    """What a model says that takes the last line of an image for its readings, separated by blanks, the best first.
+
+    They have confidences 0.75, 0.125, 0.0625 and so on. A reading that is alone has a second one with one more zero.
+    With expected digits, readings are cut to so many; shorter ones are none. Digit number i is at 10 i, 20 pixels high
+    and 10 wide.
+    """
+    images = request.inputs["image_bytes"].string_val
+    found: list[list[bytes]] = []
+    for image, digits in zip(images, request.inputs["digits"].int_val, strict=True):
+        readings = image.rsplit(b"\n", 1)[-1].split()
+        found.append([reading[:digits] if digits else reading for reading in readings if len(reading) >= digits])
+    texts = [readings[0] if readings else b"" for readings in found]
+    found = [[*readings, readings[0] + b"0"] if len(readings) == 1 else readings for readings in found]
+    shares = [[0.75, *(0.5**number for number in range(3, 7))][: len(readings)] for readings in found]
+    boxes = np.zeros([len(texts), 32, 4], np.float32)
+    for text, row in zip(texts, boxes, strict=True):
+        row[: len(text)] = [[0, 10 * place, 20, 10 * place + 10] for place in range(len(text))]
+    values: dict[str, tuple[list[int], Any]] = {
+        "text": ([], texts),
+        "confidence": ([], [0.75 if text else 0 for text in texts]),
+        "alternatives": ([5], [each for readings in found for each in (*readings, *[b""] * (5 - len(readings)))]),
+        "alternative_confidence": ([5], [each for row in shares for each in (*row, *[0.0] * (5 - len(row)))]),
+        "count": ([], [len(text) for text in texts]),
+        "boxes": ([32, 4], boxes.ravel().tolist()),
+        "error": ([], [b"" if text else NO_READING.encode() for text in texts]),
+    }
+    response = wire.PredictResponse()
+    response.model_spec.version.value = version
+    for name in request.output_filter:
+        shape, content = values[name]
+        tensor = response.outputs[name]
+        tensor.dtype = NUMBERS[name]
+        for size in (len(texts), *shape):
+            tensor.tensor_shape.dim.add().size = size
+        field = {DT_STRING: "string_val", DT_FLOAT: "float_val", DT_INT32: "int_val"}[tensor.dtype]
+        getattr(tensor, field).extend(content)
     return response
 
 
@@ -125,3 +178,11 @@ def scripted(tmp_path: Path) -> Iterator[ScriptedServer]:
     server = ScriptedServer(f"unix:{tmp_path}/scripted.sock")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def reader(scripted: ScriptedServer) -> ScriptedServer:
+    """The scripted server, with a model that also has the signature `numbers`; it answers that one alone."""
+    scripted.offer("numbers", {"image_bytes": DT_STRING, "digits": DT_INT32}, NUMBERS)
+    scripted.answer = numbers_answer
+    return scripted

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batch.client.answers import Answer
 from batch.client.endpoint import ServerError
 from batch.files.walk import Walk
 from batch.job import Job, run_job
@@ -129,7 +130,7 @@ def test_a_client_killed_with_the_table_in_place(
     # The next run opens it and is killed, too.
     settings = json.loads((tmp_path / _JOURNAL).read_text().splitlines()[1])
     del settings["format"]
-    Journal(tmp_path / "out.csv", settings, fresh=False).close()
+    Journal(tmp_path / "out.csv", settings, restore=Answer.of, fresh=False).close()
     scripted.calls = 0
     again = digits_batch(*command)
     assert again.returncode == 0, again.stderr

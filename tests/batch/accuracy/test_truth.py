@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.accuracy.tally import Tally, wilson_interval
-from batch.accuracy.truth import check_truth, parent_digit, parse_labels, read_truth
+from batch.accuracy.truth import DIGITS, check_truth, parent_digit, parse_labels, read_truth
 from batch.cli import app
 from batch.client.endpoint import ServerError
 from batch.files.skipped import Skipped
@@ -83,7 +83,7 @@ def test_any_labels_are_read_back(labels: dict[str, int], header: str | None, li
     if header:
         text.write(header + line_end)
     csv.writer(text, lineterminator=line_end, quoting=csv.QUOTE_NONNUMERIC).writerows(labels.items())
-    assert parse_labels(io.StringIO(text.getvalue(), newline=""), "labels.csv") == labels
+    assert parse_labels(io.StringIO(text.getvalue(), newline=""), "labels.csv", DIGITS) == labels
 
 
 @given(text=st.text(st.one_of(st.sampled_from(',"\n\r0123456789ab./'), st.characters())))
@@ -91,7 +91,7 @@ def test_a_foreign_file_is_one_line_of_complaint(text: str) -> None:
     """Any text is either labels or an error of one printable line that names the file."""
     complaint, labels = "", {"": -1}
     try:
-        labels = parse_labels(io.StringIO(text, newline=""), "labels.csv")
+        labels = parse_labels(io.StringIO(text, newline=""), "labels.csv", DIGITS)
     except UserError as error:
         complaint = str(error)
     if complaint:
@@ -125,7 +125,7 @@ def test_what_is_wrong_in_a_labels_file_is_named(tmp_path: Path, text: str, word
     """One line with the file, the line and what is wrong in it."""
     path = _write(tmp_path / "labels.csv", text)
     with pytest.raises(UserError) as error:
-        read_truth(path, OUT)
+        read_truth(path, OUT, DIGITS)
     for word in (path, *words):
         assert word in str(error.value)
 
@@ -142,7 +142,7 @@ def test_a_labels_file_that_cannot_be_read(tmp_path: Path) -> None:
     }
     for path, words in cases.items():
         with pytest.raises(UserError, match=words):
-            read_truth(str(path), OUT)
+            read_truth(str(path), OUT, DIGITS)
 
 
 def test_paths_in_a_labels_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_paths_in_a_labels_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         + b"img/latin-\xe9.png,4\nbeside.png,5\nhere.png,6\n../above.png,7\n"
     )  # fmt: skip
     for source in (str(path), "set/labels.csv", "./set//labels.csv"):
-        truth = read_truth(source, OUT)
+        truth = read_truth(source, OUT, DIGITS)
         for folder in ("set/img", "./set/img", f"{tmp_path}/set/img", "set/../set/img"):
             assert truth(f"{folder}/own.png") == 1
             assert truth(f"{folder}/absolute.png") == 3
@@ -176,7 +176,7 @@ def test_folders_named_by_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "3").mkdir()
     monkeypatch.chdir(tmp_path / "3")
     assert parent_digit(os.path.join("..", "3", "a.png")) == 3  # noqa: PTH118 - a text
-    assert read_truth("parent", OUT)(f"{tmp_path}/3/a.png") == 3
+    assert read_truth("parent", OUT, DIGITS)(f"{tmp_path}/3/a.png") == 3
 
 
 def test_accuracy_is_exact(tmp_path: Path, labelled: Path, scripted: ScriptedServer, digits_batch: RunBatch) -> None:
@@ -293,10 +293,10 @@ def test_the_first_label_ends_the_check(labelled: Path) -> None:
         asked.append(path)
         return 0
 
-    check_truth(truth, "parent", walk(Walk((str(labelled),)), Skipped()))
+    check_truth(truth, "parent", walk(Walk((str(labelled),)), Skipped()), DIGITS.folders)
     assert len(asked) == 1
     (labelled.parent / "empty").mkdir()
-    check_truth(truth, "parent", walk(Walk((str(labelled.parent / "empty"),)), Skipped()))
+    check_truth(truth, "parent", walk(Walk((str(labelled.parent / "empty"),)), Skipped()), DIGITS.folders)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -15,61 +14,8 @@ import pytest
 from batch.client import AsyncClient, Box, Client, NumberPrediction, ServerError, UserError
 from batch.client import wire_pb2 as wire
 from batch.client.tensors import DT_FLOAT, DT_INT32, DT_STRING
-from tests.batch.conftest import ScriptedServer
-from tests.support import Image, write_png
-
-OUTPUTS = {
-    "text": DT_STRING,
-    "confidence": DT_FLOAT,
-    "alternatives": DT_STRING,
-    "alternative_confidence": DT_FLOAT,
-    "count": DT_INT32,
-    "boxes": DT_FLOAT,
-    "error": DT_STRING,
-}
-
-
-def answer(request: wire.PredictRequest, *, version: int = 1) -> wire.PredictResponse:
-    """What a model says that takes the bytes of an image for its text, cut to the digits that are expected.
-
-    Digit number i is at 10 i, 20 pixels high and 10 wide; the second reading has one more zero.
-    """
-    images = request.inputs["image_bytes"].string_val
-    texts = [
-        image[:digits] if digits else image
-        for image, digits in zip(images, request.inputs["digits"].int_val, strict=True)
-    ]
-    boxes = np.zeros([len(texts), 32, 4], np.float32)
-    for text, row in zip(texts, boxes, strict=True):
-        row[: len(text)] = [[0, 10 * place, 20, 10 * place + 10] for place in range(len(text))]
-    values: dict[str, tuple[list[int], Any]] = {
-        "text": ([], texts),
-        "confidence": ([], [0.75] * len(texts)),
-        "alternatives": ([5], [each for text in texts for each in (text, text + b"0", b"", b"", b"")]),
-        "alternative_confidence": ([5], [0.75, 0.125, 0, 0, 0] * len(texts)),
-        "count": ([], [len(text) for text in texts]),
-        "boxes": ([32, 4], boxes.ravel().tolist()),
-        "error": ([], [b""] * len(texts)),
-    }
-    response = wire.PredictResponse()
-    response.model_spec.version.value = version
-    for name in request.output_filter:
-        shape, content = values[name]
-        tensor = response.outputs[name]
-        tensor.dtype = OUTPUTS[name]
-        for size in (len(texts), *shape):
-            tensor.tensor_shape.dim.add().size = size
-        field = {DT_STRING: "string_val", DT_FLOAT: "float_val", DT_INT32: "int_val"}[tensor.dtype]
-        getattr(tensor, field).extend(content)
-    return response
-
-
-@pytest.fixture
-def reader(scripted: ScriptedServer) -> ScriptedServer:
-    """The scripted server with a model that has the signature `numbers`, too."""
-    scripted.offer("numbers", {"image_bytes": DT_STRING, "digits": DT_INT32}, OUTPUTS)
-    scripted.answer = answer
-    return scripted
+from tests.batch.conftest import NUMBERS, ScriptedServer, numbers_answer
+from tests.support import Image, field_png, write_png
 
 
 @pytest.fixture
@@ -126,7 +72,7 @@ def test_alternatives_and_boxes(reader: ScriptedServer, client: Client) -> None:
     assert (boxes.alternatives, boxes.boxes) == (None, both.boxes)
     least = {"text", "confidence", "error"}
     more = {"alternatives", "alternative_confidence"}
-    assert filters == [set(OUTPUTS), least | more, least | {"count", "boxes"}]
+    assert filters == [set(NUMBERS), least | more, least | {"count", "boxes"}]
 
 
 def test_bytes_and_files(client: Client, tmp_path: Path) -> None:
@@ -181,8 +127,8 @@ def test_a_version_that_reads_no_numbers(scripted: ScriptedServer) -> None:
         with pytest.raises(UserError, match="takes image_bytes and answers text; wanted are image_bytes and digits"):
             client.predict_numbers([b"1"])
         assert scripted.calls == 1
-        scripted.offer("numbers", {"digits": DT_INT32}, OUTPUTS)
-        scripted.answer = answer
+        scripted.offer("numbers", {"digits": DT_INT32}, NUMBERS)
+        scripted.answer = numbers_answer
         assert client.predict_numbers([b"1"])[0].text == "1"
 
 
@@ -218,7 +164,7 @@ def test_answers_that_do_not_keep_the_contract(
     """The call fails, and says of which server and what is wrong."""
 
     def spoilt(request: wire.PredictRequest, *, version: int) -> wire.PredictResponse:
-        response = answer(request, version=version)
+        response = numbers_answer(request, version=version)
         spoil(response)
         return response
 
@@ -232,7 +178,7 @@ def test_packed_answers(reader: ScriptedServer, client: Client) -> None:
     plain = client.predict_numbers([b"12", b"345"], alternatives=True, boxes=True)
 
     def packed(request: wire.PredictRequest, *, version: int) -> wire.PredictResponse:
-        response = answer(request, version=version)
+        response = numbers_answer(request, version=version)
         for tensor in response.outputs.values():
             texts = list(tensor.string_val)
             content = array("f", tensor.float_val).tobytes() + array("i", tensor.int_val).tobytes()
@@ -245,19 +191,13 @@ def test_packed_answers(reader: ScriptedServer, client: Client) -> None:
     assert client.predict_numbers([b"12", b"345"], alternatives=True, boxes=True) == plain
 
 
-def _field(digits: list[Image]) -> bytes:
-    """Dark digits on white paper, one every 22 pixels, as PNG."""
-    line = np.pad(np.concatenate([digit[:, 3:-3] for digit in digits], axis=1), 12)
-    return write_png(255 - line[:, :, None])
-
-
 @pytest.fixture(scope="module")
 def fields(mnist_sample: tuple[Image, Image]) -> dict[str, bytes]:
     """Sixteen fields of one to six of the sample's digits, by their texts."""
     images, labels = mnist_sample
     random = np.random.default_rng(5)
     chosen = [random.choice(len(images), 1 + place % 6, replace=False) for place in range(16)]
-    return {"".join(str(labels[one]) for one in some): _field([images[one] for one in some]) for some in chosen}
+    return {"".join(str(labels[one]) for one in some): field_png([images[one] for one in some]) for some in chosen}
 
 
 def test_the_included_model_reads_fields(server: str, fields: dict[str, bytes], tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def plan(job: Path, *paths: Path | str, shard_files: int = 20, **options: Any) -
     """Plan a job for version 1."""
     usual: dict[str, Any] = {"form": Form(), "folder": str(Path.cwd()), "batch_size": BATCH}
     walk = options.pop("walk", None) or Walk(tuple(map(str, paths)))
-    target = Target("digits", "serving_default", options.pop("version", 1))
+    target = options.pop("target", None) or Target("digits", "serving_default", options.pop("version", 1))
     return plan_job(
         open_folder(str(job)),
         Plan(walk, target=target, shard_files=shard_files, **usual | options),

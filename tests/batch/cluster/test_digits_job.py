@@ -16,8 +16,9 @@ import pytest
 from batch.client import wire_pb2 as wire
 from tests.batch.cluster.support import workers_of, write_files
 from tests.batch.conftest import ScriptedServer
-from tests.batch.support import wait_for
+from tests.batch.support import wait_for, write_scans
 from tests.conftest import RunBatch, interruptible
+from tests.support import Image, field_png
 
 pytestmark = pytest.mark.clusters
 
@@ -259,3 +260,44 @@ def test_each_worker_loads_the_model_itself(
     newer = digits_job("run", "newer", "--in-process", "--workers", "1")
     assert newer.returncode == 2
     assert "planned for version 2 of model digits" in newer.stderr
+
+
+def test_fields_of_several_digits(
+    tmp_path: Path, digits_job: RunJob, digits_batch: RunBatch, reader: ScriptedServer
+) -> None:
+    """The options of --read numbers are the plan's, and its table is that of digits-batch; wrong ones plan nothing."""
+    write_scans(tmp_path / "fields", [b"0042", b"7 42", b"1 2"], 150)
+    options = ["fields", "--read", "numbers", "--digits", "2-4", "--server", reader.address]
+    one = digits_batch(*options, "--out", "one.csv")
+    assert one.returncode == 1, one.stderr
+    assert digits_job("plan", "job", *options).returncode == 0
+    assert digits_job("run", "job", "--server", reader.address, "--workers", "1").returncode == 0
+    finished = digits_job("finish", "job", "--out", "job.csv")
+    assert finished.returncode == 1, finished.stderr
+    assert "150 fields in" in finished.stdout
+    assert (tmp_path / "job.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    other = digits_job("plan", "job", "fields", "--server", reader.address)
+    assert other.returncode == 2
+    assert "is planned already, with other settings" in other.stderr
+    wrong = digits_job("plan", "wrong", "fields", "--digits", "2", "--server", reader.address)
+    assert wrong.returncode == 2
+    assert "--digits works only with --read numbers" in wrong.stderr
+
+
+def test_each_worker_reads_fields_itself(
+    tmp_path: Path, digits_job: RunJob, server: str, mnist_sample: tuple[Image, Image]
+) -> None:
+    """With --in-process, the texts and their alternatives are those of a server, too."""
+    images, _ = mnist_sample
+    (tmp_path / "fields").mkdir()
+    for number in range(6):
+        (tmp_path / "fields" / f"{number}.png").write_bytes(field_png(list(images[number : 2 * number + 1])))
+    for job in ("served", "loaded"):
+        command = ("plan", job, "fields", "--model-version", "1", "--read", "numbers", "--digits", "1-4")
+        assert digits_job(*command, "--probabilities").returncode == 0
+    assert digits_job("run", "served", "--server", server, "--workers", "1").returncode == 0
+    loaded = digits_job("run", "loaded", "--in-process", "--workers", "1")
+    assert loaded.returncode == 0, loaded.stderr
+    for job in ("served", "loaded"):
+        digits_job("finish", job, "--out", f"{job}.csv")
+    assert (tmp_path / "loaded.csv").read_bytes() == (tmp_path / "served.csv").read_bytes()
