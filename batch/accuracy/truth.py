@@ -1,31 +1,23 @@
 """What the digits of files truly are: the name of the folder that a file lies in, or a labels file.
 
 A labels file is a CSV of two columns, path and label, with or without a header. Its paths are those of the files
-relative to the folder of the CSV, or as they come out in the table, or absolute. What digits-review writes is a labels
-file, too: of six columns, where the last line of a path counts. Pictures of no digit, and those that a person was
-unsure of, have no label.
+relative to the folder of the CSV, or as they come out in the table, or absolute. The decisions of digits-review are a
+labels file, too: see `reviewed.py`, which also leaves out pictures that are labelled `none`, as they hold no digit.
 """
 
 import csv
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from batch.accuracy.reviewed import plain
 from batch.files.file import File
 from exporter.command import UserError
 from exporter.contract import CLASSES
 
 PARENT = "parent"
 """What `--truth` says for the name of the parent folder."""
-
-NONE, UNSURE = "none", "unsure"
-"""Labels of pictures without a digit, and of those that a person could not read."""
-
-REVIEW_ENDING = ".review.csv"
-REVIEW_COLUMNS = ("path", "was", "confidence", "label", "by", "when")
-"""Of the file that digits-review writes, always with this header. An empty label takes an earlier one back."""
 
 Truth = Callable[[str], int | None]
 """The true digit of the file at a path, None where it has no label."""
@@ -83,60 +75,27 @@ def parse_labels(lines: Iterable[str], name: str) -> dict[str, int]:
     Raises:
         UserError: a line has not two columns, its label is no digit, or its path had a label before.
     """
-    rows = _rows(lines, name)
-    first = next(rows, (1, []))
-    if tuple(first[1]) == REVIEW_COLUMNS:
-        labels = _reviewed(rows, name)
-    else:
-        labels = _listed(itertools.chain([first] if first[1] else [], rows), name)
-    if not labels:
-        raise UserError(f"{name} holds no labels: wanted are lines of path,label")
-    return labels
-
-
-def _listed(rows: Iterable[tuple[int, list[str]]], name: str) -> dict[str, int]:
-    """Labels of two columns, one for each path."""
     labels: dict[str, int] = {}
-    for place, (line, row) in enumerate(rows):
+    for place, (line, row) in enumerate(plain(_rows(lines, name), name)):
         where = f"{name}, line {line}"
         if len(row) != 2:
             raise UserError(f"{where}: wanted two columns, path,label, separated by a comma; found {_found(row)}")
         path, label = row[0], row[1].strip()
-        if place == 0 and label not in (NONE, *_DIGITS) and _is_header(path, label):
+        if place == 0 and label not in _DIGITS and _is_header(path, label):
             continue
         if not path:
             raise UserError(f"{where}: the path is empty")
-        if label == NONE:
-            continue
-        digit = _digit(label, where)
+        if label not in _DIGITS:
+            raise UserError(f"{where}: label {_excerpt(label)} is no digit 0-9")
         path = os.path.normpath(path)
         if path in labels:
             raise UserError(
                 f"{where}: {_excerpt(path)} has a second label, {label} after {labels[path]}: keep one of the lines"
             )
-        labels[path] = digit
+        labels[path] = _DIGITS[label]
+    if not labels:
+        raise UserError(f"{name} holds no labels: wanted are lines of path,label")
     return labels
-
-
-def _reviewed(rows: Iterable[tuple[int, list[str]]], name: str) -> dict[str, int]:
-    """Labels of digits-review: the last line of a path counts."""
-    labels: dict[str, int] = {}
-    for line, row in rows:
-        where = f"{name}, line {line}"
-        if len(row) != len(REVIEW_COLUMNS):
-            raise UserError(f"{where}: wanted the columns {','.join(REVIEW_COLUMNS)}; found {_found(row)}")
-        found = dict(zip(REVIEW_COLUMNS, row, strict=True))
-        path, label = os.path.normpath(found["path"]), found["label"]
-        labels.pop(path, None)
-        if label not in ("", NONE, UNSURE):
-            labels[path] = _digit(label, where)
-    return labels
-
-
-def _digit(label: str, where: str) -> int:
-    if label not in _DIGITS:
-        raise UserError(f"{where}: label {_excerpt(label)} is no digit 0-9")
-    return _DIGITS[label]
 
 
 def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch.accuracy.truth import NONE
+from batch.accuracy.reviewed import NONE
 from batch.disk.offered import sync_folder, try_sync
 from batch.review.decisions import Decisions, decisions_of
 from batch.review.forms import ENDINGS, ERROR, PATH, answer_column, open_form, read_parquet

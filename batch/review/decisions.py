@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from batch.accuracy.truth import NONE, REVIEW_COLUMNS, REVIEW_ENDING, UNSURE
+from batch.accuracy.reviewed import COLUMNS, ENDING, NONE, UNSURE
 from batch.disk.offered import HeldError, sync_folder, try_lock, try_sync
 from batch.review import rows
 from batch.review.forms import Row, csv_records
@@ -65,7 +65,7 @@ class ConflictError(Exception):
 
 def decisions_of(table: Path) -> Path:
     """Where the decisions on a table are."""
-    return table.with_name(table.stem + REVIEW_ENDING)
+    return table.with_name(table.stem + ENDING)
 
 
 def is_label(label: str, *, is_digits: bool) -> bool:
@@ -165,7 +165,7 @@ class Decisions:
                     raise ConflictError(latest)
                 end = self._repair(descriptor, is_locked=is_locked)
                 line = (row.path, row.answer, row.confidence, label, self.by, time.strftime(_WHEN, time.gmtime()))
-                _append(descriptor, end, _rendered([line] if end else [REVIEW_COLUMNS, line]))
+                _append(descriptor, end, _rendered([line] if end else [COLUMNS, line]))
                 self._read(descriptor)
         finally:
             os.close(descriptor)
@@ -194,7 +194,7 @@ class Decisions:
             fields = next(csv.reader([record.decode("utf-8", "surrogateescape")]), [])
             if is_header:
                 self._check_header(fields)
-            elif len(fields) == len(REVIEW_COLUMNS):
+            elif len(fields) == len(COLUMNS):
                 self.count += 1
                 decision = Decision(self.count, *fields)
                 self._latest.pop(decision.path, None)
@@ -203,7 +203,7 @@ class Decisions:
         return new
 
     def _check_header(self, fields: list[str]) -> None:
-        if tuple(fields) != REVIEW_COLUMNS:
+        if tuple(fields) != COLUMNS:
             self._forget()
             raise UserError(f"{self.path} is no file of digits-review: move it away")
 

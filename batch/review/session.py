@@ -171,10 +171,12 @@ class Session:
         return {"row": number, **row._asdict(), "decision": described(self._decisions.of(row.path))}
 
     def _row(self, number: int) -> Row:
+        if not 0 <= number < self._rows.count:
+            raise StaleError
         try:
             return self._rows.row(number)
         except NoRowError:
-            raise StaleError from None
+            raise UserError(f"{self.table.name} was written over in its place, and what is there is no table") from None
 
     def next(self, view: str, start: int) -> int | None:
         """The first place in a view, from a start on and then from its beginning, whose row is undecided.
