@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batch.accuracy.reviewed import COLUMNS
-from batch.accuracy.truth import DIGITS, Truth, read_truth
+from batch.accuracy.truth import DIGITS, read_truth
 from batch.review.decisions import ConflictError, Decisions, decisions_of, is_label
 from batch.review.forms import Row
 from exporter.command import UserError
@@ -175,8 +175,8 @@ def test_truth_takes_the_file_as_it_is(tmp_path: Path) -> None:
     for name, label in (("b", "none"), ("c", "unsure"), ("d", "5")):
         latest = decisions.decide(Row(f"{name}.png", "1", "0.5000", ""), label, 0)
     decisions.decide(Row("d.png", "1", "0.5000", ""), "", latest.number)
-    truth: Truth[int] = read_truth(str(path), tmp_path / "out.csv", DIGITS)
+    truth = read_truth(str(path), tmp_path / "out.csv", DIGITS)
     assert [truth(str(tmp_path / f"{name}.png")) for name in "abcd"] == [4, None, None, None]
     (tmp_path / "labels.csv").write_text("path,label\na.png,3\nb.png,none\n")
-    truth = read_truth(str(tmp_path / "labels.csv"), tmp_path / "out.csv", DIGITS)
-    assert [truth(str(tmp_path / f"{name}.png")) for name in "ab"] == [3, None]
+    others = read_truth(str(tmp_path / "labels.csv"), tmp_path / "out.csv", DIGITS)
+    assert [others(str(tmp_path / f"{name}.png")) for name in "ab"] == [3, None]
