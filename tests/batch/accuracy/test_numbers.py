@@ -137,11 +137,13 @@ def test_a_report_adds_up(labelled: Path, reader: ScriptedServer, digits_batch: 
     assert "fields exact 50.00% (95% interval 18.76% to 81.24%): of 6 fields 3 exact, 2 wrong, 1 with an error" in said
     assert "digit error 29.41%: of 17 digits 5 to insert, remove or change" in said
     assert "without a label, not counted: 1 files" in said
-    assert "report in report: mistakes.png, mistakes.csv, accuracy.json" in said
-    assert said[-1] == "for a browser: report/index.html"
+    assert said[-2] == "report in report: mistakes.png, mistakes.csv, accuracy.json"
     assert filters == [set(reader.signatures.signature_def["numbers"].outputs)]
 
     report = labelled.parent / "report"
+    page = (report / "index.html").read_text()
+    assert "Fields exact: 50.00% (95% interval 18.76% to 81.24%). 3 of 6 fields are exact, 1 have an error." in page
+    assert '<ol class="wall wide">' in page
     assert _rows(report / "mistakes.csv") == [
         _mistake("fields/b.png", "1250", "125", "0.7500", "", "1"),
         _mistake("fields/more.tar/f.png", "999", "9999", "0.7500", "", "1"),
@@ -163,6 +165,16 @@ def test_a_report_adds_up(labelled: Path, reader: ScriptedServer, digits_batch: 
 def _mistake(*values: str) -> dict[str, str]:
     names = ("path", "truth", "text", "confidence", "error", "digit_errors")
     return dict(zip(names, values, strict=True))
+
+
+def test_a_report_without_the_truth(labelled: Path, reader: ScriptedServer, digits_batch: RunBatch) -> None:
+    """It is the page alone, and no boxes are asked for."""
+    filters = []
+    reader.script = lambda _number, request, _context: filters.append(set(request.output_filter))
+    options = ["--read", "numbers", "--server", reader.address, "--out", "out.csv", "--report", "report"]
+    assert digits_batch("fields", *options).returncode == 1
+    assert [path.name for path in (labelled.parent / "report").iterdir()] == ["index.html"]
+    assert filters == [{"text", "confidence", "error"}]
 
 
 def test_folders_named_by_their_text(
