@@ -1,7 +1,8 @@
 """What files truly show, a digit or the text of a field: the name of the folder that a file lies in, or a labels file.
 
 A labels file is a CSV of two columns, path and label, with or without a header. Its paths are those of the files
-relative to the folder of the CSV, or as they come out in the table, or absolute.
+relative to the folder of the CSV, or as they come out in the table, or absolute. The decisions of digits-review are a
+labels file, too: see `reviewed.py`, which also leaves out pictures that are labelled `none`, as they hold no digit.
 """
 
 import csv
@@ -12,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
+from batch.accuracy.reviewed import plain
 from batch.files.file import File
 from exporter.command import UserError
 from exporter.contract import CLASSES, MAX_DIGITS
@@ -110,7 +112,7 @@ def parse_labels(lines: Iterable[str], name: str, labels: Labels[Label]) -> dict
         UserError: a line has not two columns, its label may not be, or its path had a label before.
     """
     found: dict[str, Label] = {}
-    for place, (line, row) in enumerate(_rows(lines, name)):
+    for place, (line, row) in enumerate(plain(_rows(lines, name), name)):
         where = f"{name}, line {line}"
         if len(row) != 2:
             raise UserError(f"{where}: wanted two columns, path,label, separated by a comma; found {_found(row)}")

@@ -1,0 +1,200 @@
+"""An index of a table's rows: some thirty bytes each, and the rows themselves stay in the file."""
+
+import os
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batch.review.forms import NoRowError, Row, open_form
+from exporter.command import UserError
+from exporter.contract import DIGIT
+
+UNDECIDED, DECIDED, UNSURE = range(3)
+"""What is known of a row's decision."""
+
+_KEY_BYTES = 8
+_MOST_ERRORS = 255  # different texts
+_NO_ANSWER = -1
+_WHOLE = 10_000  # confidence has four decimals
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which rows are wanted; each empty field lets all through.
+
+    Attributes:
+        answer: the digit of the answer.
+        low: the least confidence.
+        high: the highest.
+        folder: what lies in it or in a folder in it.
+        error: "any" for rows with an error, "none" for those without, or an error's text.
+        state: "undecided", "decided" (by a digit, a text or `none`) or "unsure".
+    """
+
+    answer: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    folder: str = ""
+    error: str = ""
+    state: str = ""
+
+
+class Rows:
+    """The rows of one table as it was when it was opened; what becomes of the file later changes nothing.
+
+    Args:
+        table: CSV, JSON Lines or Parquet.
+        state_of: what is known of the decision of the row of a path.
+
+    Attributes:
+        is_digits: whether answers are single digits; else they are texts of several.
+        count: how many there are.
+        errors: the texts of their errors.
+        folders: the folders of their paths.
+        decided: how many have a decision other than `unsure`.
+        identity: tells whether the file is still the same.
+
+    Raises:
+        UserError: it cannot be read, or is no table of digits-batch.
+    """
+
+    def __init__(self, table: Path, state_of: Callable[[str], int]) -> None:
+        self._file, self._form = open_form(table)
+        self.identity = identity_of(table)
+        self.is_digits = self._form.answer == DIGIT
+        self.errors: list[str] = []
+        self._offsets = array("Q", [self._form.start])
+        # For each row: its confidence in ten-thousandths and one more, 0 for an error; what it is found by;
+        # the number of its error, from 1; of its folder; its digit; what is decided.
+        self._ranks = array("H")
+        self._keys = bytearray()
+        self._error_numbers = array("B")
+        self._folder_numbers = array("I")
+        self._answers = array("b")
+        self._states = bytearray()
+        self._folders: dict[str, int] = {}
+        try:
+            self._index(table, state_of)
+        except BaseException:
+            self._file.close()
+            raise
+        self.count = len(self._ranks)
+        # Errors first, then the least sure; in the table's order among equals.
+        self._order = array("I", sorted(range(self.count), key=self._ranks.__getitem__))
+        self.decided = self._states.count(DECIDED)
+
+    def _index(self, table: Path, state_of: Callable[[str], int]) -> None:
+        numbers: dict[str, int] = {"": 0}
+        offset = self._form.start
+        for number, octets in enumerate(self._form.pieces(self._file), 1):
+            try:
+                row = self._form.row(octets)
+                rank = 0 if row.error else 1 + _ten_thousandths(row.confidence)
+                answer = int(row.answer) if self.is_digits and row.answer else _NO_ANSWER
+                self._answers.append(answer)
+            except (NoRowError, ValueError, OverflowError):
+                raise UserError(f"{table}: row {number:,} is no row of digits-batch") from None
+            if row.error not in numbers:
+                if len(numbers) > _MOST_ERRORS:
+                    raise UserError(f"{table} is no table of digits-batch: it has more than {_MOST_ERRORS} errors")
+                numbers[row.error] = len(numbers)
+            offset += len(octets)
+            self._offsets.append(offset)
+            self._ranks.append(rank)
+            self._keys += _key(row.path)
+            self._error_numbers.append(numbers[row.error])
+            folder = row.path.rpartition("/")[0]
+            self._folder_numbers.append(self._folders.setdefault(folder, len(self._folders)))
+            self._states.append(state_of(row.path))
+        self.errors = [text for text in numbers if text]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the paths, sorted."""
+        return sorted(self._folders)
+
+    def row(self, number: int) -> Row:
+        """A row by its number in the table, from 0.
+
+        Raises:
+            NoRowError: there is none, or the file was written over in place since it was opened.
+        """
+        if not 0 <= number < self.count:
+            raise NoRowError
+        first, end = self._offsets[number], self._offsets[number + 1]
+        return self._form.row(os.pread(self._file.fileno(), end - first, first))
+
+    def state(self, number: int) -> int:
+        """What is known of a row's decision."""
+        return self._states[number]
+
+    def mark(self, path: str, state: int) -> None:
+        """Note what has become known of the decision for a path."""
+        for number in self._numbers_of(path):
+            self.decided += (state == DECIDED) - (self._states[number] == DECIDED)
+            self._states[number] = state
+
+    def select(self, wanted: Filter) -> "array[int]":
+        """The numbers of the rows that a filter lets through: errors first, then the least sure."""
+        tests = list(self._tests(wanted))
+        order: array[int] = self._order
+        for test in tests:
+            order = array("I", filter(test, order))
+        return order
+
+    def _tests(self, wanted: Filter) -> Iterator[Callable[[int], bool]]:
+        ranks, errors, states = self._ranks, self._error_numbers, self._states
+        if wanted.low > 0 or wanted.high < 1:
+            low, high = (1 + round(limit * _WHOLE) for limit in (wanted.low, wanted.high))
+            yield lambda number: low <= ranks[number] <= high
+        if wanted.answer:
+            answers, digit = self._answers, wanted.answer
+            yield lambda number: str(answers[number]) == digit
+        if wanted.error == "none":
+            yield lambda number: not errors[number]
+        elif wanted.error == "any":
+            yield lambda number: bool(errors[number])
+        elif wanted.error:
+            text = self.errors.index(wanted.error) + 1 if wanted.error in self.errors else -1
+            yield lambda number: errors[number] == text
+        if wanted.state:
+            state = {"undecided": UNDECIDED, "decided": DECIDED, "unsure": UNSURE}.get(wanted.state, -1)
+            yield lambda number: states[number] == state
+        if wanted.folder:
+            top = wanted.folder.rstrip("/")
+            within = {place for name, place in self._folders.items() if name == top or name.startswith(top + "/")}
+            folders = self._folder_numbers
+            yield lambda number: folders[number] in within
+
+    def _numbers_of(self, path: str) -> Iterator[int]:
+        """The rows of a path: one, unless digits-batch was given a file twice."""
+        key = _key(path)
+        at = self._keys.find(key)
+        while at >= 0:
+            number, rest = divmod(at, _KEY_BYTES)
+            if not rest and self.row(number).path == path:
+                yield number
+            at = self._keys.find(key, at + 1)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def identity_of(table: Path) -> tuple[int, ...]:
+    """What is another when a table was written anew or goes on; empty where there is none."""
+    try:
+        status = table.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _key(path: str) -> bytes:
+    """Eight bytes that hardly any two paths share."""
+    return (hash(path) & 0xFFFFFFFFFFFFFFFF).to_bytes(_KEY_BYTES, "little")
+
+
+def _ten_thousandths(confidence: str) -> int:
+    return min(max(round(float(confidence) * _WHOLE), 0), _WHOLE)
