@@ -65,15 +65,19 @@ export class Wall {
     this.place = Math.min(Math.max(place, 0), this.source.count - 1);
     const part = Math.floor(this.place / PART);
     if (part !== this.part) this.showPart(part);
+    this.#reveal();
+    this.draw();
+    this.onFocus(this.place);
+  }
+
+  // Scroll until the row in focus is in sight, and the line below it, so that what comes next is loaded.
+  #reveal() {
     const top = Math.floor((this.place - this.first) / this.columns) * this.height;
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop) this.element.scrollTop = top;
-    // One line more, so that what comes next is in sight and loaded.
-    if (top + 2 * this.height > scrollTop + clientHeight) {
+    else if (top + 2 * this.height > scrollTop + clientHeight) {
       this.element.scrollTop = Math.min(top, top + 2 * this.height - clientHeight);
     }
-    this.draw();
-    this.onFocus(this.place);
   }
 
   showPart(part) {
@@ -96,8 +100,9 @@ export class Wall {
     this.width = Math.floor(width / this.columns);
     this.height = this.shape.height(this.width) + CAPTION_PX;
     this.tiles.style.height = `${Math.ceil(this.size / this.columns) * this.height}px`;
-    // The first rows in sight stay in sight.
+    // The rows in sight stay in sight, and so does the one in focus.
     if (before && before !== this.columns) this.element.scrollTop = ((middle * before) / this.columns) * this.height;
+    if (this.shown.has(this.place)) this.#reveal();
     for (const [place, tile] of this.shown) this.#put(tile, place);
     this.draw();
   }
