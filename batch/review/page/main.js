@@ -10,7 +10,7 @@ import { nameOf } from "./words.js";
 
 const element = (id) => document.getElementById(id);
 const LOOK_MS = 1000;
-const KEYS = { n: "none", u: "unsure", s: "skip", z: "undo", Backspace: "undo", " ": "zoom", Enter: "right" };
+const KEYS = { n: "none", u: "unsure", s: "skip", z: "undo", Backspace: "undo", " ": "zoom", Enter: "correct" };
 
 let table;
 let since = 0;
@@ -126,7 +126,7 @@ function decide(label) {
 function act(action) {
   const row = source.row(wall.place);
   if (action === "none" || action === "unsure") decide(action);
-  else if (action === "right") confirmAnswer(row);
+  else if (action === "correct") confirmAnswer(row);
   else if (action === "skip") goOn(wall.place + 1);
   else if (action === "zoom") zoom();
   else if (action === "undo") {
@@ -255,7 +255,7 @@ async function start() {
     wall.useWideTiles();
   }
   const digits = table.kind === "digits" ? "0 to 9: set the digit" : "Type the text and press Enter";
-  element("keys").textContent = `${digits}. Enter: it is right. Arrow keys move. Decisions are kept in ${table.decisions}, as ${table.by}.`;
+  element("keys").textContent = `${digits}. Enter: the answer is correct. Arrow keys move. Decisions are kept in ${table.decisions}, as ${table.by}.`;
   await reopen();
   takeFocus();
   look();
