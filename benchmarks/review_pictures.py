@@ -37,7 +37,8 @@ def main() -> None:
             (address,) = re.findall(r"http\S+", process.stdout.readline())
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=chromium(), args=CHROMIUM)
-                _draw(browser.new_page(viewport={"width": 1160, "height": 700}), address, out / "review.png", "nu\n\n\n")
+                desk = browser.new_page(viewport={"width": 1160, "height": 700})
+                _draw(desk, address, out / "review.png", "nu\n\n\n")
                 phone = browser.new_page(viewport={"width": 360, "height": 640}, color_scheme="dark")
                 _draw(phone, address, out / "review-phone.png", "")
                 browser.close()

@@ -1,4 +1,4 @@
-"""What the four command lines share: errors for people, the missing-extra line, counts, `--version`."""
+"""What the command lines share: errors for people, the missing-extra line, counts, `--version`."""
 
 import importlib
 import importlib.util

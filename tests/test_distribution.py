@@ -15,7 +15,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 
-COMMANDS = ("digits-train", "digits-export", "digits-serve", "digits-batch", "digits-job")
+COMMANDS = ("digits-train", "digits-export", "digits-serve", "digits-batch", "digits-job", "digits-review")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def test_the_thin_client_works_without_tensorflow(thin: Path, tmp_path: Path, se
         (["digits-export", "run", "--to", "model"], "pip install '.[train]'"),
         (["digits-serve", "--port=0", "--grpc_socket_path=s"], "pip install '.[serve]'"),
         (["digits-batch", ".", "--out", "out.csv"], "pip install '.[serve]'"),
+        (["digits-review", "preds.csv"], "pip install '.[review]'"),
         (["digits-batch", "s3://bucket/scans", "--out", "out.csv"], "s3fs is not installed: run pip install '.[s3]'"),
         (["digits-batch", ".", "--out", "gs://bucket/out.csv"], "gcsfs is not installed: run pip install '.[gcs]'"),
     ],
@@ -106,6 +107,13 @@ def test_help_needs_no_extra(thin: Path, tmp_path: Path, command: str) -> None:
     """Each command explains itself, and tells its version, in the base install."""
     assert "Usage" in _run(thin, tmp_path, command, "--help").stdout
     assert _run(thin, tmp_path, command, "--version").stdout == "digits 0.1.0\n"
+
+
+def test_the_page_of_digits_review_is_in_the_wheel(thin: Path) -> None:
+    """Every file of it, though it is no Python."""
+    (installed,) = (thin / "lib").glob("python*/site-packages/batch/review/page")
+    page = ROOT / "batch" / "review" / "page"
+    assert {path.name for path in installed.iterdir()} == {path.name for path in page.iterdir()}
 
 
 def test_the_shipped_model_is_in_the_wheel(thin: Path, tmp_path: Path, nobody_listens: None) -> None:

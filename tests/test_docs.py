@@ -14,6 +14,7 @@ import yaml
 
 import batch.cli
 import batch.cluster.cli
+import batch.review.cli
 import exporter.cli
 import serving.cli
 import trainer.cli
@@ -25,6 +26,7 @@ from tests.conftest import ROOT
 APPS = {
     "digits-batch": batch.cli.app,
     "digits-job": batch.cluster.cli.app,
+    "digits-review": batch.review.cli.app,
     "digits-export": exporter.cli.app,
     "digits-serve": serving.cli.app,
     "digits-train": trainer.cli.app,
@@ -40,6 +42,7 @@ OPTIONS_PAGES = {
     "digits-batch": "docs/predict.md",
     "digits-export": "docs/train.md",
     "digits-job": "docs/jobs.md",
+    "digits-review": "docs/review.md",
     "digits-serve": "docs/serve.md",
     "digits-train": "docs/train.md",
 }
