@@ -18,6 +18,7 @@ from exporter.contract import DIGITS
 DT_FLOAT = 1
 DT_DOUBLE = 2
 DT_INT32 = 3
+DT_UINT8 = 4
 DT_STRING = 7
 DT_INT64 = 9
 
@@ -32,6 +33,7 @@ _NUMBERS = {
     DT_FLOAT: ("float_val", "f"),
     DT_DOUBLE: ("double_val", "d"),
     DT_INT32: ("int_val", "i"),
+    DT_UINT8: ("int_val", "B"),
     DT_INT64: ("int64_val", "q"),
 }
 

@@ -13,13 +13,14 @@ from batch import flags
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, end, run_to_end
 from batch.terminal.progress import notify
 from exporter.command import UserError, VersionOption, counted, require_extra
+from exporter.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from batch.review.session import Session
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_PAGE, _CORRECT = "The page", "The corrected table"
+_PAGE, _NETWORK, _CORRECT = "The page", "Server", "The corrected table"
 
 Table = Annotated[
     Path,
@@ -34,6 +35,16 @@ Browser = Annotated[bool, flags.option(_PAGE, "--browser/--no-browser", "Open th
 By = Annotated[
     str | None,
     flags.option(_PAGE, "--by", "Who decides, for the file of decisions. Default: your login name.", metavar="NAME"),
+]
+Server = Annotated[
+    list[str] | None,
+    flags.option(
+        _NETWORK,
+        "--server",
+        "Show beside each picture what the network of this server gets of it, 28x28. A gRPC address; repeat it for "
+        "replicas.",
+        metavar="HOST:PORT",
+    ),
 ]
 Apply = Annotated[
     Path | None,
@@ -57,6 +68,15 @@ def review(
     by: By = None,
     bytes_column: flags.BytesColumn = None,
     id_column: flags.IdColumn = None,
+    server: Server = None,
+    model: flags.Model = MODEL_NAME,
+    model_version: flags.ModelVersion = None,
+    model_label: flags.ModelLabel = None,
+    tls: flags.Tls = False,
+    tls_ca: flags.TlsCa = None,
+    tls_cert: flags.TlsCert = None,
+    tls_key: flags.TlsKey = None,
+    metadata: flags.Metadata = None,
     apply: Apply = None,
     force: Force = False,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
@@ -70,19 +90,31 @@ def review(
         return
     if force:
         raise UserError("--force works only with --apply: leave it out")
+    if model_version is not None and model_label is not None:
+        raise UserError("--model-version and --model-label exclude each other: give one")
     require_extra("review", "aiohttp")
     import asyncio
 
+    from batch.client.endpoint import Endpoint
+    from batch.client.naming import FLAGS
+    from batch.client.security import read_security
     from batch.review.pictures import Pictures
+    from batch.review.seen import Seen
     from batch.review.server import serve
     from batch.review.session import Session
 
+    security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     try:
         session = Session(table.absolute(), _name(by))
         _check_folder(table.absolute().parent)
+        if server and not session.is_digits:
+            raise UserError("--server shows what a network gets of single digits, and this table has numbers")
+        seen = Seen(Endpoint(server, security), model, model_version, model_label) if server else None
         _go_to_pictures(session)
         pictures = Pictures(bytes_column, id_column)
-        asyncio.run(serve(session, pictures, port=port, show=lambda address: _show(session, address, browser=browser)))
+        asyncio.run(
+            serve(session, pictures, seen, port=port, show=lambda address: _show(session, address, browser=browser))
+        )
     except KeyboardInterrupt:
         end("digits-review", "interrupted", EXIT_INTERRUPTED)
     progress = session.describe()

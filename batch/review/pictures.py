@@ -65,8 +65,12 @@ class Pictures:
             while len(self._expected) > _MOST_EXPECTED:
                 self._expected.popitem(last=False)
 
-    def read(self, path: str) -> tuple[bytes, str]:
+    def read(self, path: str, *, as_sent: bool = False) -> tuple[bytes, str]:
         """The picture of a path in the table, and its media type.
+
+        Args:
+            path: as in the table.
+            as_sent: whether it is wanted as digits-batch sends it, a PNG or JPEG always.
 
         Raises:
             NoPictureError: it is missing, or cannot be shown.
@@ -74,9 +78,12 @@ class Pictures:
         try:
             archive = "" if os.path.exists(path) else archive_of(path)  # noqa: PTH110 - a path that is no UTF-8 stays
             if archive:
-                return self._member(archive, path)
+                # A member may be called like a page.
+                content = self._member(archive, path)
+                page = split_page(path)[1] if foreign_kind(content) == "TIFF" else 0
+                return self._shown(content, page, as_sent=as_sent)
             with readable(path) as (source, page):
-                return self._shown(_content(source), page, source)
+                return self._shown(_content(source), page, source, as_sent=as_sent)
         except (FileNotFoundError, NotADirectoryError):
             raise NoPictureError(MISSING) from None
         except OSError as error:
@@ -91,7 +98,7 @@ class Pictures:
         self._converter.close()
         self._copies.close()
 
-    def _shown(self, content: bytes, page: int, source: str | None = None) -> tuple[bytes, str]:
+    def _shown(self, content: bytes, page: int, source: str | None = None, *, as_sent: bool) -> tuple[bytes, str]:
         """What is sent of a file's content, or of a page of it; of what is in no file, the source is None."""
         if not page:
             if content.startswith(_PNG):
@@ -103,7 +110,7 @@ class Pictures:
         kind = foreign_kind(content)
         if kind is None:
             raise NoPictureError(NOT_AN_IMAGE)
-        if kind in _SHOWN and not page:
+        if kind in _SHOWN and not page and not as_sent:
             return content, _SHOWN[kind]
         if not can_read(kind):
             raise NoPictureError(f"to see {kind}, {how_to_install(EXTRA)}")
@@ -115,16 +122,15 @@ class Pictures:
             raise NoPictureError(found.error)
         return found.png, "image/png"
 
-    def _member(self, archive: str, path: str) -> tuple[bytes, str]:
-        """A member of an archive."""
+    def _member(self, archive: str, path: str) -> bytes:
+        """The bytes of a member of an archive."""
         with self._lock:
             if path not in self._members:
                 self._read_members(archive, path)
             content = self._members.get(path)
         if content is None:
             raise NoPictureError(MISSING)
-        # A member may be called like a page.
-        return self._shown(content, split_page(path)[1] if foreign_kind(content) == "TIFF" else 0)
+        return content
 
     def _read_members(self, archive: str, path: str) -> None:
         """Read what is expected of an archive, in one pass."""

@@ -6,11 +6,12 @@ changes when its file does; a view is a filtered selection of rows in order, whi
 | request | answer |
 |---|---|
 | `GET /`, `GET /page/NAME` | the page and its files |
-| `GET /api/table` | `name`, `kind` (digits or numbers), `errors`, `folders`, `by`, and what `/api/changes` has |
+| `GET /api/table` | `name`, `kind` (digits or numbers), `errors`, `folders`, `by`, `sees`, and all of `/api/changes` |
 | `GET /api/view?answer=&low=&high=&folder=&error=&state=` | `view`, `generation`, `rows`: a view; see `rows.Filter` |
 | `GET /api/rows?view=&first=&count=` | `rows`: `row`, `path`, `answer`, `confidence`, `error`, `decision` or null |
 | `GET /api/next?view=&start=` | `place` in the view of the first undecided row from there on, or null |
 | `GET /picture/GENERATION/ROW` | a PNG, JPEG, GIF, WebP or BMP; 404 with the reason as text |
+| `GET /seen/GENERATION/ROW` | a PNG, 28x28: what the network gets of it, where `sees` is true; 404 likewise |
 | `POST /api/decide` | takes `generation`, `row`, `label`, `seen`; answers `decision` once it is on the disk |
 | `GET /api/changes?since=` | `decisions` after that number, `generation`, `rows`, `decided`, `number`, `notice` |
 
@@ -35,11 +36,13 @@ from batch.review.decisions import ConflictError
 from batch.review.guard import Guard, add_headers
 from batch.review.pictures import NoPictureError, Pictures
 from batch.review.rows import Filter
+from batch.review.seen import Seen
 from batch.review.session import Session, StaleError, described
 from exporter.command import UserError
 
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PNG = "image/png"
 _LOOK_EVERY_S = 1.0
 _READERS = 4  # of pictures at a time
 _MOST_BYTES = 16384  # of a request's body
@@ -51,11 +54,13 @@ class Handlers:
     Args:
         session: the table.
         pictures: reads its pictures.
+        seen: asks what a network gets of them; None to ask nobody.
     """
 
-    def __init__(self, session: Session, pictures: Pictures) -> None:
+    def __init__(self, session: Session, pictures: Pictures, seen: Seen | None) -> None:
         self._session = session
         self._pictures = pictures
+        self._seen = seen
         self._readers = asyncio.Semaphore(_READERS)
 
     def routes(self) -> list[web.RouteDef]:
@@ -70,6 +75,7 @@ class Handlers:
             web.get("/api/changes", self.changes),
             web.post("/api/decide", self.decide),
             web.get("/picture/{generation}/{row:[0-9]{1,12}}", self.picture),
+            web.get("/seen/{generation}/{row:[0-9]{1,12}}", self.seen),
         ]
 
     async def index(self, _request: web.Request) -> web.Response:
@@ -82,7 +88,8 @@ class Handlers:
 
     async def table(self, _request: web.Request) -> web.Response:
         """What a page should know first."""
-        return web.json_response(await asyncio.to_thread(self._session.describe))
+        described = await asyncio.to_thread(self._session.describe)
+        return web.json_response({**described, "sees": self._seen is not None})
 
     async def view(self, request: web.Request) -> web.Response:
         """A new view."""
@@ -135,12 +142,22 @@ class Handlers:
 
     async def picture(self, request: web.Request) -> web.Response:
         """The picture of a row."""
+        return await self._picture(request, self._pictures.read)
+
+    async def seen(self, request: web.Request) -> web.Response:
+        """What the network gets of it."""
+        seen = self._seen
+        if seen is None:
+            raise web.HTTPNotFound
+        return await self._picture(request, lambda path: (seen.read(self._pictures.read(path, as_sent=True)[0]), _PNG))
+
+    async def _picture(self, request: web.Request, read: Callable[[str], tuple[bytes, str]]) -> web.Response:
         number = int(request.match_info["row"])
         path = await asyncio.to_thread(self._session.path, request.match_info["generation"], number)
         try:
             # A store that is slow must not keep decisions waiting for a thread.
             async with self._readers:
-                content, media_type = await asyncio.to_thread(self._pictures.read, path)
+                content, media_type = await asyncio.to_thread(read, path)
         except NoPictureError as error:
             return web.Response(status=404, text=str(error), headers={"Cache-Control": "no-store"})
         # The address names one row of one reading of one table.
@@ -148,10 +165,10 @@ class Handlers:
         return web.Response(body=content, content_type=media_type, headers=keep)
 
 
-def make_app(session: Session, pictures: Pictures, guard: Guard) -> web.Application:
+def make_app(session: Session, pictures: Pictures, seen: Seen | None, guard: Guard) -> web.Application:
     """The application of a table; it looks after changes of others while it runs."""
     app = web.Application(client_max_size=_MOST_BYTES, middlewares=[guard.middleware, _errors])
-    app.add_routes(Handlers(session, pictures).routes())
+    app.add_routes(Handlers(session, pictures, seen).routes())
     app.on_response_prepare.append(add_headers)
 
     async def looking(_app: web.Application) -> AsyncIterator[None]:
@@ -163,12 +180,15 @@ def make_app(session: Session, pictures: Pictures, guard: Guard) -> web.Applicat
     return app
 
 
-async def serve(session: Session, pictures: Pictures, *, port: int, show: Callable[[str], None]) -> None:
+async def serve(
+    session: Session, pictures: Pictures, seen: Seen | None, *, port: int, show: Callable[[str], None]
+) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Args:
         session: the table.
         pictures: reads its pictures; closed in the end.
+        seen: asks what a network gets of them, likewise; None to ask nobody.
         port: where; 0 for a free one.
         show: called with the address once it answers.
 
@@ -176,7 +196,7 @@ async def serve(session: Session, pictures: Pictures, *, port: int, show: Callab
         UserError: the port is taken, or not for this user.
     """
     guard = Guard()
-    runner = web.AppRunner(make_app(session, pictures, guard), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(session, pictures, seen, guard), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", port)
@@ -194,6 +214,8 @@ async def serve(session: Session, pictures: Pictures, *, port: int, show: Callab
     finally:
         await runner.cleanup()
         pictures.close()
+        if seen is not None:
+            seen.close()
 
 
 async def _look(session: Session) -> None:

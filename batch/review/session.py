@@ -69,6 +69,11 @@ class Session:
         """See the class."""
         return f"{self._process}-{self._loads}"
 
+    @property
+    def is_digits(self) -> bool:
+        """Whether answers are single digits; else they are texts of several."""
+        return self._rows.is_digits
+
     def found_in(self, folder: Path | None) -> int:
         """How many of the table's first relative paths lead to files or archives in a folder; None for all of them."""
         paths = (self._rows.row(number).path for number in range(min(self._rows.count, _FEW)))

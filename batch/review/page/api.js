@@ -44,6 +44,10 @@ export function pictureAddress(generation, row) {
   return `/picture/${generation}/${row.row}`;
 }
 
+export function seenAddress(generation, row) {
+  return `/seen/${generation}/${row.row}`;
+}
+
 // Why a picture is not shown.
 export async function reasonFor(address) {
   try {

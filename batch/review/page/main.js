@@ -250,6 +250,7 @@ async function start() {
     await reopen();
     takeFocus();
   });
+  if (table.sees) panel.useSeen();
   if (table.kind !== "digits") {
     panel.useTexts();
     wall.useWideTiles();

@@ -1,6 +1,6 @@
 // The row in focus: its picture, what is known of it, and the buttons.
 
-import { pictureAddress, reasonFor } from "./api.js";
+import { pictureAddress, reasonFor, seenAddress } from "./api.js";
 import { answerOf, decisionOf } from "./words.js";
 
 const element = (id) => document.getElementById(id);
@@ -30,6 +30,14 @@ export class Panel {
     element("large").addEventListener("error", () => this.#explain());
   }
 
+  useSeen() {
+    element("seen").hidden = false;
+    element("input").addEventListener("error", () => {
+      element("input").removeAttribute("src");
+      element("input").alt = "nothing";
+    });
+  }
+
   useTexts() {
     element("digits").hidden = true;
     element("typing").hidden = false;
@@ -47,6 +55,10 @@ export class Panel {
     const address = pictureAddress(this.source.generation, row);
     if (address !== this.address) {
       this.address = address;
+      if (!element("seen").hidden) {
+        element("input").alt = "What the network gets of it";
+        element("input").src = seenAddress(this.source.generation, row);
+      }
       element("text").value = /^[0-9]+$/.test(label) ? label : row.answer;
       if (!element("typing").hidden) element("text").select();
       element("reason").hidden = true;

@@ -78,7 +78,7 @@ class Running:
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """Send a request as the page would."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         own = {"Cookie": self.cookie}
         if method == "POST":
             own |= {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}

@@ -35,6 +35,15 @@ def test_what_browsers_know_is_sent_as_it_is(folder: Path, form: str, media_type
     assert Pictures().read("a.bin") == (_encoded(form), f"image/{media_type}")
 
 
+@pytest.mark.parametrize("form", ["PNG", "GIF", "BMP"])
+def test_a_model_gets_what_digits_batch_would_send(folder: Path, form: str) -> None:
+    """A format that the signature does not take is converted, though browsers know it."""
+    (folder / "a.bin").write_bytes(_encoded(form))
+    pictures = Pictures()
+    assert pictures.read("a.bin", as_sent=True)[0].startswith(b"\x89PNG")
+    pictures.close()
+
+
 def test_pages_become_png(folder: Path) -> None:
     """A page of a TIFF is converted; so is one in an archive."""
     pages = [Image.new("L", (8, 8), level) for level in (10, 20)]

@@ -1,12 +1,15 @@
 """digits-review as a process: who is let in, what is answered, and that decisions outlive it."""
 
+import io
 import json
 import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from batch.review.cli import app
 from batch.review.decisions import Decisions
@@ -201,6 +204,26 @@ def test_a_table_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
         table.unlink()
         _wait_for(lambda: "is gone" in review.get("/api/table")["notice"])
         assert len(review.rows()) == 40
+
+
+def test_a_server_shows_what_its_network_gets(tmp_path: Path, server: str) -> None:
+    """The 28x28 of a sample, white on black, and the reason where there is none."""
+    write_table(tmp_path / "preds.csv", [*samples(tmp_path), ("gone.png", -1, "0.0000", "unreadable")])
+    with running(tmp_path, "preds.csv", "--server", server) as review:
+        table = review.get("/api/table")
+        assert table["sees"]
+        answer, content = review.ask("GET", f"/seen/{table['generation']}/0")
+        assert answer.getheader("Content-Type") == "image/png", content
+        with Image.open(io.BytesIO(content)) as image:
+            pixels = np.asarray(image)
+        assert pixels.shape == (28, 28)
+        assert pixels[0].max() == 0
+        assert pixels.max() > 200
+        assert review.ask("GET", f"/seen/{table['generation']}/40")[1] == b"there is no such file any more"
+    with running(tmp_path, "preds.csv") as review:
+        table = review.get("/api/table")
+        assert not table["sees"]
+        assert review.ask("GET", f"/seen/{table['generation']}/0")[0].status == 404
 
 
 def test_paths_are_found_beside_the_table(tmp_path: Path) -> None:
