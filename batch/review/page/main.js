@@ -165,12 +165,12 @@ function move(key) {
 document.addEventListener("keydown", (event) => {
   const isText = event.target === element("text");
   const isControl = event.target.matches("input, select, textarea, summary") && !isText;
-  const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z";
+  const isUndo = (event.ctrlKey || event.metaKey) && event.key === "z" && !isText;
   if (!table || isControl || ((event.ctrlKey || event.metaKey || event.altKey) && !isUndo)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   // A button has these for itself; so has the text that is typed.
   if (event.target.matches("button") && (key === "Enter" || key === " ")) return;
-  if (isText && !isUndo && ["ArrowLeft", "ArrowRight", "Home", "End", "Backspace"].includes(key)) return;
+  if (isText && ["ArrowLeft", "ArrowRight", "Home", "End", "Backspace"].includes(key)) return;
   if (event.repeat && !key.startsWith("Arrow") && !key.startsWith("Page")) return;
   if (isUndo) act("undo");
   else if (/^[0-9]$/.test(key)) {
@@ -255,8 +255,8 @@ async function start() {
     panel.useTexts();
     wall.useWideTiles();
   }
-  const digits = table.kind === "digits" ? "0 to 9: set the digit" : "Type the text and press Enter";
-  element("keys").textContent = `${digits}. Enter: the answer is correct. Arrow keys move. Decisions are kept in ${table.decisions}, as ${table.by}.`;
+  const digits = table.kind === "digits" ? "0 to 9: set the digit. Enter: the answer is correct." : "Enter: take the text as it stands.";
+  element("keys").textContent = `${digits} Arrow keys move. Decisions are kept in ${table.decisions}, as ${table.by}.`;
   await reopen();
   takeFocus();
   look();

@@ -14,6 +14,8 @@ from urllib.parse import urlencode
 
 from batch.client.answers import Answer
 from batch.files.file import File
+from batch.numbers.answer import FieldAnswer
+from batch.table.number_form import NumberForm
 from batch.table.output import Form, Output
 from tests.conftest import ROOT, interruptible
 
@@ -35,14 +37,15 @@ def write_table(out: Path, lines: Iterable[Line], form: Form | None = None) -> P
 
 
 def write_numbers(out: Path, lines: Iterable[tuple[str, str, str, str]]) -> Path:
-    """A CSV or JSON Lines table of fields of several digits: path, text, confidence, error."""
-    names = ("path", "text", "confidence", "error", "model_version")
-    records = [dict(zip(names, (*line, "1"), strict=True)) for line in lines]
-    if out.suffix == ".csv":
-        rows = [",".join(names), *(",".join(record.values()) for record in records)]
-    else:
-        rows = [json.dumps(record | {"confidence": float(record["confidence"])}) for record in records]
-    out.write_text("".join(f"{row}\r\n" for row in rows), newline="")
+    """A table of fields of several digits: path, text, confidence, error; with the model's readings."""
+    files, answers = [], []
+    for path, text, confidence, error in lines:
+        files.append(File(path, 1, 1))
+        answers.append(FieldAnswer(text, confidence, error, "1", ((text, confidence),) if text else ()))
+    output = Output(out, NumberForm(probabilities=True))
+    output.add(files, answers)
+    output.sync()
+    output.take_place(force=True)
     return out
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batch.accuracy.reviewed import COLUMNS
-from batch.accuracy.truth import DIGITS, read_truth
+from batch.accuracy.truth import DIGITS, TEXTS, read_truth
 from batch.review.decisions import ConflictError, Decisions, decisions_of, is_label
 from batch.review.forms import Row
 from exporter.command import UserError
@@ -178,5 +178,14 @@ def test_truth_takes_the_file_as_it_is(tmp_path: Path) -> None:
     truth = read_truth(str(path), tmp_path / "out.csv", DIGITS)
     assert [truth(str(tmp_path / f"{name}.png")) for name in "abcd"] == [4, None, None, None]
     (tmp_path / "labels.csv").write_text("path,label\na.png,3\nb.png,none\n")
-    others = read_truth(str(tmp_path / "labels.csv"), tmp_path / "out.csv", DIGITS)
-    assert [others(str(tmp_path / f"{name}.png")) for name in "ab"] == [3, None]
+    listed = read_truth(str(tmp_path / "labels.csv"), tmp_path / "out.csv", DIGITS)
+    assert [listed(str(tmp_path / f"{name}.png")) for name in "ab"] == [3, None]
+
+
+def test_truth_takes_texts_of_numbers(tmp_path: Path) -> None:
+    """Of a table of fields, the texts; leading zeros stay."""
+    decisions = Decisions(tmp_path / "preds.review.csv", "Ann")
+    decisions.decide(Row("a.png", "71", "0.5000", ""), "0071", 0)
+    decisions.decide(Row("b.png", "5", "0.5000", ""), "none", 0)
+    truth = read_truth(str(decisions.path), tmp_path / "out.csv", TEXTS)
+    assert [truth(str(tmp_path / f"{name}.png")) for name in "ab"] == ["0071", None]

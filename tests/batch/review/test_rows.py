@@ -1,5 +1,7 @@
 """The index of a table's rows: every form, every filter, names of every kind."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,7 +96,7 @@ def test_names_that_are_no_utf_8_keep_their_bytes(tmp_path: Path) -> None:
         assert rows.row(0).path == "\udcff.png"
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("form", FORMS)
 def test_tables_of_numbers_have_texts(tmp_path: Path, form: str) -> None:
     """Tables of fields are told by their columns; leading zeros stay."""
     lines = [("a.png", "0071", "0.8000", ""), ("b.png", "", "0.0000", "blank"), ("c.png", "5", "0.7000", "")]
@@ -131,3 +133,20 @@ def test_what_is_no_table_is_refused(tmp_path: Path, name: str, content: str, re
     with pytest.raises(UserError, match=reason) as refused:
         Rows(tmp_path / name, _undecided)
     assert name in str(refused.value)
+
+
+@pytest.mark.soak
+def test_a_million_rows_are_not_held_in_memory(tmp_path: Path) -> None:
+    """The index of a million rows with long paths takes far less than the table itself."""
+    with (tmp_path / "preds.csv").open("w") as file:
+        file.write("path,digit,confidence,error,model_version\n")
+        file.writelines(f"{'scans/' * 40}{n // 1000}/{n}.png,{n % 10},0.{n % 10000:04},,1\n" for n in range(1_000_000))
+    program = (
+        "import resource; from pathlib import Path; from batch.review.rows import Filter, Rows\n"
+        "rows = Rows(Path('preds.csv'), lambda path: 0); rows.select(Filter(answer='3'))\n"
+        "print(rows.count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    found = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    count, megabytes = map(int, found.stdout.split())
+    assert count == 1_000_000
+    assert megabytes < 200 < (tmp_path / "preds.csv").stat().st_size >> 20
