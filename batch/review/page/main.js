@@ -14,6 +14,7 @@ const KEYS = { n: "none", u: "unsure", s: "skip", z: "undo", Backspace: "undo", 
 
 let table;
 let since = 0;
+let opened = 0; // rows of the table when the view was opened
 let isMoving = false;
 
 const source = new Source({ onRows: redraw, onError: failed });
@@ -71,6 +72,8 @@ function showParts() {
 }
 
 function showProgress({ rows, decided, notice }) {
+  const more = rows - opened;
+  if (!notice && opened && more > 0) notice = `The table has ${more.toLocaleString("en")} new rows: filter anew to see them.`;
   element("progress").textContent = `${decided.toLocaleString("en")} of ${rows.toLocaleString("en")} decided`;
   element("notice").hidden = !notice;
   if (element("notice").textContent !== notice) element("notice").textContent = notice;
@@ -195,6 +198,7 @@ async function reopen() {
       renewFilter(table);
     }
     source.open(view);
+    opened = view.of;
     wall.open();
     element("empty").hidden = source.count > 0;
     element("wall").hidden = !source.count;
