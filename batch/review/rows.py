@@ -157,7 +157,11 @@ class Rows:
         if not 0 <= number < self.count:
             raise NoRowError
         first, end = self._offsets[number], self._offsets[number + 1]
-        return self._form.row(os.pread(self._file.fileno(), end - first, first))
+        try:
+            octets = os.pread(self._file.fileno(), end - first, first)
+        except OSError:  # as on a share, where another machine has taken the file away
+            raise NoRowError from None
+        return self._form.row(octets)
 
     def state(self, number: int) -> int:
         """What is known of a row's decision."""

@@ -109,7 +109,7 @@ class Handlers:
         query = request.query
         first, count = int(_number(query.get("first", "0"))), int(_number(query.get("count", "100")))
         found = await asyncio.to_thread(self._session.rows, query.get("view", ""), first, count)
-        self._pictures.expect(row["path"] for row in found)
+        await asyncio.to_thread(self._pictures.expect, [row["path"] for row in found])
         return web.json_response({"rows": found})
 
     async def next(self, request: web.Request) -> web.Response:

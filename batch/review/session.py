@@ -92,7 +92,7 @@ class Session:
                 for decision in self._decisions.refresh():
                     self._rows.mark(decision.path, decision.state)
                 self.notice = self._notice()
-            except UserError as error:
+            except (UserError, OSError) as error:
                 self.notice = str(error)
                 return
             identity = identity_of(self.table)
@@ -110,7 +110,7 @@ class Session:
             if not is_void and self._rows.grow(self.table, self._decisions.state_of):
                 return
             rows = Rows(self.table, self._decisions.state_of)
-        except UserError:
+        except (UserError, OSError):
             # It may be half written: looked at again when it has changed once more.
             self._failed = identity
             return

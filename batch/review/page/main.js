@@ -16,6 +16,7 @@ let table;
 let since = 0;
 let opened = 0; // rows of the table when the view was opened
 let isMoving = false;
+let byPointer = false; // what was used last, a pointer or keys
 
 const source = new Source({ onRows: redraw, onError: failed });
 const wall = new Wall(element("wall"), element("tiles"), source, { onFocus: showFocus, onZoom: zoom });
@@ -165,6 +166,9 @@ function move(key) {
   return true;
 }
 
+document.addEventListener("pointerdown", () => (byPointer = true), { capture: true });
+document.addEventListener("keydown", () => (byPointer = false), { capture: true });
+
 document.addEventListener("keydown", (event) => {
   const isText = event.target === element("text");
   const isControl = event.target.matches("input, select, textarea, summary") && !isText;
@@ -252,7 +256,8 @@ async function start() {
   showProgress(table);
   prepareFilter(table, async () => {
     await reopen();
-    takeFocus();
+    // Who changes the filter by keys may not be done with it.
+    if (byPointer) takeFocus();
   });
   if (table.sees) panel.useSeen();
   if (table.kind !== "digits") {

@@ -250,6 +250,7 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, monkeypatch: pytest
         for arguments, reason in (
             (("nowhere.csv",), "No such file"),
             (("part.csv",), "a run is writing it"),
+            (("s3://bucket/preds.csv",), "copy it to this machine"),
             (("empty.csv",), "nothing to review"),
             (("preds.csv", f"--port={port}", "--no-browser"), f"port {port} is taken"),
             (("preds.csv", "--force"), "only with --apply"),
