@@ -145,7 +145,7 @@ function confirmAnswer(row) {
   if (!row) return;
   const label = table.kind === "digits" ? row.answer : element("text").value.trim();
   if (/^[0-9]+$/.test(label)) decide(label);
-  else say(table.kind === "digits" ? "This row has no answer: press a digit." : "Type digits alone, or press N for no digit.");
+  else warn(table.kind === "digits" ? "This row has no answer: press a digit." : "Type digits alone, or press N for no digit.");
 }
 
 function zoom() {
