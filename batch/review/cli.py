@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch import flags
+from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, end, run_to_end
 from batch.terminal.progress import notify
 from exporter.command import UserError, VersionOption, counted, require_extra
@@ -23,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _PAGE, _NETWORK, _CORRECT = "The page", "Server", "The corrected table"
 
 Table = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="TABLE",
         help="A table of digits-batch: .csv, .jsonl or .parquet. Decisions are kept beside it, in NAME.review.csv.",
@@ -85,8 +86,10 @@ def review(
 
     Exit codes: 0 done, or ended by Ctrl-C; 2 wrong usage, or nothing to review; 3 the corrected table is not written.
     """
+    if is_url(table):
+        raise UserError(f"{table} is in an object store: copy it to this machine, and review the copy")
     if apply is not None:
-        _apply(table, apply, force=force)
+        _apply(Path(table), apply, force=force)
         return
     if force:
         raise UserError("--force works only with --apply: leave it out")
@@ -105,8 +108,8 @@ def review(
 
     security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     try:
-        session = Session(table.absolute(), _name(by))
-        _check_folder(table.absolute().parent)
+        session = Session(Path(table).absolute(), _name(by))
+        _check_folder(session.table.parent)
         if server and not session.is_digits:
             raise UserError("--server shows what a network gets of single digits, and this table has numbers")
         seen = Seen(Endpoint(server, security), model, model_version, model_label) if server else None

@@ -52,8 +52,8 @@ class Form(Protocol):
     answer: str
     start: int
 
-    def pieces(self, file: BinaryIO) -> Iterator[bytes]:
-        """The rows from `start` on, as octets."""
+    def pieces(self, file: BinaryIO, start: int) -> Iterator[bytes]:
+        """The rows from a place on, as octets."""
 
     def row(self, octets: bytes) -> Row:
         """A row of its octets. Raises NoRowError."""
@@ -109,9 +109,9 @@ class CsvForm:
         self.answer = answer_column(table, self.columns)
         self._places = tuple(map(self.columns.index, (PATH, self.answer, CONFIDENCE, ERROR)))
 
-    def pieces(self, file: BinaryIO) -> Iterator[bytes]:
+    def pieces(self, file: BinaryIO, start: int) -> Iterator[bytes]:
         """As `Form` says."""
-        file.seek(self.start)
+        file.seek(start)
         for record in csv_records(file):
             # A watch may be writing the last one.
             if record.endswith(b"\n") or len(_fields(record)) == len(self.columns):
@@ -140,9 +140,9 @@ class JsonForm:
             raise UserError(f"{table} is no table of digits-batch: its first line is no JSON object")
         self.answer = answer_column(table, list(first)) if first else DIGIT
 
-    def pieces(self, file: BinaryIO) -> Iterator[bytes]:
+    def pieces(self, file: BinaryIO, start: int) -> Iterator[bytes]:
         """As `Form` says."""
-        file.seek(self.start)
+        file.seek(start)
         # A watch may be writing the last one.
         return (line for line in file if line.endswith((b"\n", b"}")))
 

@@ -74,40 +74,74 @@ class Rows:
         self._answers = array("b")
         self._states = bytearray()
         self._folders: dict[str, int] = {}
+        self._error_texts: dict[str, int] = {"": 0}
+        self._last = b""
+        self.count = self.decided = 0
         try:
             self._index(table, state_of)
         except BaseException:
             self._file.close()
             raise
+
+    def _index(self, table: Path, state_of: Callable[[str], int]) -> None:
+        """Take the rows that are new."""
+        texts, offset = self._error_texts, self._offsets[-1]
+        for number, octets in enumerate(self._form.pieces(self._file, offset), self.count + 1):
+            try:
+                row = self._form.row(octets)
+                rank = 0 if row.error else 1 + _ten_thousandths(row.confidence)
+                self._answers.append(int(row.answer) if self.is_digits and row.answer else _NO_ANSWER)
+            except (NoRowError, ValueError, OverflowError):
+                raise UserError(f"{table}: row {number:,} is no row of digits-batch") from None
+            if row.error not in texts:
+                if len(texts) > _MOST_ERRORS:
+                    raise UserError(f"{table} is no table of digits-batch: it has more than {_MOST_ERRORS} errors")
+                texts[row.error] = len(texts)
+            offset += len(octets)
+            self._offsets.append(offset)
+            self._ranks.append(rank)
+            self._keys += _key(row.path)
+            self._error_numbers.append(texts[row.error])
+            folder = row.path.rpartition("/")[0]
+            self._folder_numbers.append(self._folders.setdefault(folder, len(self._folders)))
+            self._states.append(state_of(row.path))
+            self._last = octets
+        self.errors = [text for text in texts if text]
         self.count = len(self._ranks)
         # Errors first, then the least sure; in the table's order among equals.
         self._order = array("I", sorted(range(self.count), key=self._ranks.__getitem__))
         self.decided = self._states.count(DECIDED)
 
-    def _index(self, table: Path, state_of: Callable[[str], int]) -> None:
-        numbers: dict[str, int] = {"": 0}
-        offset = self._form.start
-        for number, octets in enumerate(self._form.pieces(self._file), 1):
-            try:
-                row = self._form.row(octets)
-                rank = 0 if row.error else 1 + _ten_thousandths(row.confidence)
-                answer = int(row.answer) if self.is_digits and row.answer else _NO_ANSWER
-                self._answers.append(answer)
-            except (NoRowError, ValueError, OverflowError):
-                raise UserError(f"{table}: row {number:,} is no row of digits-batch") from None
-            if row.error not in numbers:
-                if len(numbers) > _MOST_ERRORS:
-                    raise UserError(f"{table} is no table of digits-batch: it has more than {_MOST_ERRORS} errors")
-                numbers[row.error] = len(numbers)
-            offset += len(octets)
-            self._offsets.append(offset)
-            self._ranks.append(rank)
-            self._keys += _key(row.path)
-            self._error_numbers.append(numbers[row.error])
-            folder = row.path.rpartition("/")[0]
-            self._folder_numbers.append(self._folders.setdefault(folder, len(self._folders)))
-            self._states.append(state_of(row.path))
-        self.errors = [text for text in numbers if text]
+    def grow(self, table: Path, state_of: Callable[[str], int]) -> bool:
+        """Take the rows that a watch has appended since; the numbers of the others stay.
+
+        Returns:
+            Whether the table is the one that was opened, and goes on; if not, it is to be opened anew.
+
+        Raises:
+            UserError: what was appended is no row; nothing of it is taken.
+        """
+        identity = identity_of(table)
+        place = self._offsets[-1] - len(self._last)
+        if (
+            table.suffix.lower() == ".parquet"
+            or identity[:2] != self.identity[:2]
+            or identity[2] < self.identity[2]
+            or not self._last.endswith(b"\n")
+            or os.pread(self._file.fileno(), len(self._last), place) != self._last
+        ):
+            return False
+        last = self._last
+        try:
+            self._index(table, state_of)
+        except UserError:
+            self._last = last
+            for column in (self._ranks, self._error_numbers, self._folder_numbers, self._answers, self._states):
+                del column[self.count :]
+            del self._offsets[self.count + 1 :], self._keys[self.count * _KEY_BYTES :]
+            raise
+        self.identity = identity
+        return True
 
     @property
     def folders(self) -> list[str]:
@@ -123,7 +157,11 @@ class Rows:
         if not 0 <= number < self.count:
             raise NoRowError
         first, end = self._offsets[number], self._offsets[number + 1]
-        return self._form.row(os.pread(self._file.fileno(), end - first, first))
+        try:
+            octets = os.pread(self._file.fileno(), end - first, first)
+        except OSError:  # as on a share, where another machine has taken the file away
+            raise NoRowError from None
+        return self._form.row(octets)
 
     def state(self, number: int) -> int:
         """What is known of a row's decision."""

@@ -7,7 +7,7 @@ changes when its file does; a view is a filtered selection of rows in order, whi
 |---|---|
 | `GET /`, `GET /page/NAME` | the page and its files |
 | `GET /api/table` | `name`, `kind` (digits or numbers), `errors`, `folders`, `by`, `sees`, and all of `/api/changes` |
-| `GET /api/view?answer=&low=&high=&folder=&error=&state=` | `view`, `generation`, `rows`: a view; see `rows.Filter` |
+| `GET /api/view?answer=&low=&high=&folder=&error=&state=` | `view`, `generation`, `rows`, `of`: a view; see `Filter` |
 | `GET /api/rows?view=&first=&count=` | `rows`: `row`, `path`, `answer`, `confidence`, `error`, `decision` or null |
 | `GET /api/next?view=&start=` | `place` in the view of the first undecided row from there on, or null |
 | `GET /picture/GENERATION/ROW` | a PNG, JPEG, GIF, WebP or BMP; 404 with the reason as text |
@@ -109,7 +109,7 @@ class Handlers:
         query = request.query
         first, count = int(_number(query.get("first", "0"))), int(_number(query.get("count", "100")))
         found = await asyncio.to_thread(self._session.rows, query.get("view", ""), first, count)
-        self._pictures.expect(row["path"] for row in found)
+        await asyncio.to_thread(self._pictures.expect, [row["path"] for row in found])
         return web.json_response({"rows": found})
 
     async def next(self, request: web.Request) -> web.Response:

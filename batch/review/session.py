@@ -4,6 +4,7 @@ import itertools
 import os
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from array import array
 
 _MOST_VIEWS = 16
+_REST = 10  # times what it took to read a table, before it is read anew
 _FEW = 50  # rows, of which pictures are looked for
 MOST_ROWS = 500
 """Rows of one answer."""
@@ -31,8 +33,8 @@ class StaleError(Exception):
 class Session:
     """What the page works on. Every method may be called by any thread.
 
-    When the table's file changes, `refresh` reads it anew. Rows have other numbers then, which the generation tells;
-    decisions hold by path and stay.
+    When the table's file is another, `refresh` reads it anew. Rows have other numbers then, which the generation tells;
+    decisions hold by path and stay. Where rows were appended, the others keep their numbers, and views what they have.
 
     Args:
         table: CSV, JSON Lines or Parquet.
@@ -61,6 +63,7 @@ class Session:
         self._views: OrderedDict[str, array[int]] = OrderedDict()
         self._rows = Rows(table, self._decisions.state_of)
         self._failed: tuple[int, ...] = ()
+        self._rests_until = 0.0
         if not self._rows.count:
             raise UserError(f"{table} has no rows: there is nothing to review")
 
@@ -89,19 +92,25 @@ class Session:
                 for decision in self._decisions.refresh():
                     self._rows.mark(decision.path, decision.state)
                 self.notice = self._notice()
-            except UserError as error:
+            except (UserError, OSError) as error:
                 self.notice = str(error)
                 return
             identity = identity_of(self.table)
             has_changed = identity and identity not in (self._rows.identity, self._failed)
-            if has_changed or self._decisions.epoch != self._epoch:
-                self._reload(identity)
+            is_void = self._decisions.epoch != self._epoch
+            if is_void or (has_changed and time.monotonic() > self._rests_until):
+                started = time.monotonic()
+                self._reload(identity, is_void=is_void)
+                # A long table that grows all the time must not keep everybody waiting.
+                self._rests_until = time.monotonic() + _REST * (time.monotonic() - started)
 
-    def _reload(self, identity: tuple[int, ...]) -> None:
+    def _reload(self, identity: tuple[int, ...], *, is_void: bool) -> None:
         self._epoch = self._decisions.epoch
         try:
+            if not is_void and self._rows.grow(self.table, self._decisions.state_of):
+                return
             rows = Rows(self.table, self._decisions.state_of)
-        except UserError:
+        except (UserError, OSError):
             # It may be half written: looked at again when it has changed once more.
             self._failed = identity
             return
@@ -152,7 +161,7 @@ class Session:
         self._views[name] = order
         while len(self._views) > _MOST_VIEWS:
             self._views.popitem(last=False)
-        return {"view": name, "generation": self.generation, "rows": len(order)}
+        return {"view": name, "generation": self.generation, "rows": len(order), "of": self._rows.count}
 
     def _view(self, name: str) -> "array[int]":
         try:

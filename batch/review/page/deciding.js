@@ -15,7 +15,7 @@ export class Deciding {
   }
 
   decide(row, place, label) {
-    const before = this.source.decision(row)?.label ?? "";
+    const before = this.source.waiting.get(row.path) ?? this.source.decision(row)?.label ?? "";
     this.#add({ row, place, label, before, seen: this.source.known.get(row.path)?.number ?? 0 });
   }
 

@@ -14,7 +14,9 @@ const KEYS = { n: "none", u: "unsure", s: "skip", z: "undo", Backspace: "undo", 
 
 let table;
 let since = 0;
+let opened = 0; // rows of the table when the view was opened
 let isMoving = false;
+let byPointer = false; // what was used last, a pointer or keys
 
 const source = new Source({ onRows: redraw, onError: failed });
 const wall = new Wall(element("wall"), element("tiles"), source, { onFocus: showFocus, onZoom: zoom });
@@ -71,6 +73,8 @@ function showParts() {
 }
 
 function showProgress({ rows, decided, notice }) {
+  const more = rows - opened;
+  if (!notice && opened && more > 0) notice = `The table has ${more.toLocaleString("en")} new rows: filter anew to see them.`;
   element("progress").textContent = `${decided.toLocaleString("en")} of ${rows.toLocaleString("en")} decided`;
   element("notice").hidden = !notice;
   if (element("notice").textContent !== notice) element("notice").textContent = notice;
@@ -141,7 +145,7 @@ function confirmAnswer(row) {
   if (!row) return;
   const label = table.kind === "digits" ? row.answer : element("text").value.trim();
   if (/^[0-9]+$/.test(label)) decide(label);
-  else say(table.kind === "digits" ? "This row has no answer: press a digit." : "Type digits alone, or press N for no digit.");
+  else warn(table.kind === "digits" ? "This row has no answer: press a digit." : "Type digits alone, or press N for no digit.");
 }
 
 function zoom() {
@@ -161,6 +165,9 @@ function move(key) {
   if (!isBeyond) wall.focus(place);
   return true;
 }
+
+document.addEventListener("pointerdown", () => (byPointer = true), { capture: true });
+document.addEventListener("keydown", () => (byPointer = false), { capture: true });
 
 document.addEventListener("keydown", (event) => {
   const isText = event.target === element("text");
@@ -195,6 +202,7 @@ async function reopen() {
       renewFilter(table);
     }
     source.open(view);
+    opened = view.of;
     wall.open();
     element("empty").hidden = source.count > 0;
     element("wall").hidden = !source.count;
@@ -248,7 +256,8 @@ async function start() {
   showProgress(table);
   prepareFilter(table, async () => {
     await reopen();
-    takeFocus();
+    // Who changes the filter by keys may not be done with it.
+    if (byPointer) takeFocus();
   });
   if (table.sees) panel.useSeen();
   if (table.kind !== "digits") {

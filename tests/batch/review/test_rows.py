@@ -113,6 +113,30 @@ def test_a_last_row_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     assert Rows(table, _undecided).count == len(LINES)
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_table_that_grows_keeps_the_numbers_of_its_rows(tmp_path: Path, form: str) -> None:
+    """A watch appends rows; a table that was written anew, longer or not, is another one."""
+    table = write_table(tmp_path / f"preds.{form}", LINES)
+    rows = Rows(table, _undecided)
+    more = write_table(tmp_path / f"more.{form}", [("new.png", 5, "0.1000", ""), ("odd.png", -1, "0.0000", "blank")])
+    header = 0 if form == "jsonl" else more.read_bytes().index(b"\n") + 1
+    with table.open("ab") as file:
+        file.write(more.read_bytes()[header:])
+    assert rows.grow(table, _undecided)
+    assert list(rows.select(Filter())) == [3, 5, 7, 6, 1, 2, 0, 4]
+    assert (rows.row(6).path, rows.row(0).path, rows.errors[-1]) == ("new.png", "a/1.png", "blank")
+    assert rows.grow(table, _undecided)
+    with table.open("ab") as file:
+        file.write(more.read_bytes()[header:] + b"nonsense\n")
+    with pytest.raises(UserError, match="row 11"):
+        rows.grow(table, _undecided)
+    assert (len(rows.select(Filter(answer="5"))), rows.row(7).path, rows.count) == (1, "odd.png", 8)
+    table.write_bytes(table.read_bytes().replace(b"odd", b"even"))
+    assert not rows.grow(table, _undecided)
+    write_table(table, [*LINES, *LINES])
+    assert not rows.grow(table, _undecided)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [

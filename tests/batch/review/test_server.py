@@ -182,12 +182,16 @@ def test_another_process_is_seen_and_not_overwritten(tmp_path: Path) -> None:
         assert review.get("/api/table")["decided"] == 2
 
 
-def test_a_table_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+def test_a_table_that_goes_on_or_is_written_anew_is_read_again(tmp_path: Path) -> None:
     """Rows change, decisions stay with their paths; what a page knew of rows does no harm."""
     lines = samples(tmp_path)
     table = write_table(tmp_path / "preds.csv", lines)
     with running(tmp_path, "preds.csv") as review:
         old = review.get("/api/table")["generation"]
+        with table.open("a", newline="") as file:
+            file.write("new.png,4,0.0100,,1\r\n")
+        _wait_for(lambda: review.get("/api/table")["rows"] == 41)
+        assert (review.rows()[0]["path"], review.get("/api/table")["generation"]) == ("new.png", old)
         review.decide(0, "7")
         (tmp_path / "preds.csv.part").touch()
         _wait_for(lambda: "written anew" in review.get("/api/table")["notice"])
@@ -246,6 +250,7 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, monkeypatch: pytest
         for arguments, reason in (
             (("nowhere.csv",), "No such file"),
             (("part.csv",), "a run is writing it"),
+            (("s3://bucket/preds.csv",), "copy it to this machine"),
             (("empty.csv",), "nothing to review"),
             (("preds.csv", f"--port={port}", "--no-browser"), f"port {port} is taken"),
             (("preds.csv", "--force"), "only with --apply"),
