@@ -10,8 +10,13 @@ import tensorflow as tf
 from PIL import Image, ImageDraw
 
 from exporter.contract import MAX_FIELD_WIDTH
-from exporter.numbers.field import shrink, to_fields
+from exporter.numbers.field import HEIGHT, Fields, sheared, shrink, to_fields
+from exporter.numbers.seams import Cuts, find_cuts
 from exporter.picture.decode import decode
+from tests.conftest import ROOT
+from tests.exporter.numbers import reference
+from trainer.data.datasets import load
+from trainer.numbers.strings import Digits, strings
 
 _SCALE = 4  # pixels drawn for each that is kept
 
@@ -63,3 +68,40 @@ def test_a_rule_is_taken_away(row: int) -> None:
     occupied = _ink(_drawn(3, 0.6, rule=row)).sum(axis=0) > 1
     assert _parts(occupied) == 4
     assert occupied.mean() < 0.5
+
+
+def test_fields_and_seams_agree_with_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are brought to the same ink and slant, and cut at seams as cheap, as in plain NumPy."""
+    monkeypatch.setattr("exporter.numbers.field.off_rules", lambda level, *_, **__: (level, None))
+    dataset = load(ROOT / "tests" / "data" / "mnist_sample")
+    for string in strings(Digits(dataset.x_train.astype(np.float32) / np.float32(255), dataset.y_train), 16, 8):
+        fields, straight, cuts = _read(_png(string.picture))
+        line = reference.to_line(string.picture.astype(float))
+        assert fields.width[0] == line.width
+        assert fields.step[0] == pytest.approx(line.step, rel=1e-4)
+        assert fields.slant[0] == pytest.approx(line.slant, abs=1e-5)
+        # A pixel at the edge of a speck may fall on either side.
+        assert (np.abs(fields.ink[0] - line.ink) < 0.001).mean() > 0.999
+        for cut in range(1, cuts.count[0] - 1):
+            column = cuts.column[0, cut, HEIGHT // 2]
+            assert cuts.cost[0, cut] == pytest.approx(reference.seam_cost(straight[0], column), abs=1e-3)
+
+
+@tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)  # type: ignore[untyped-decorator] # has no types
+def _lines(files: tf.Tensor) -> tuple[Any, ...]:
+    _, _, pictures = decode(files, shrink, MAX_FIELD_WIDTH)
+    fields = to_fields(pictures)
+    straight = sheared(fields.ink, fields.slant)
+    cuts = find_cuts(straight, fields.width)
+    return tuple(vars(fields).values()), straight, tuple(vars(cuts).values())
+
+
+def _read(file: bytes) -> tuple[Fields, npt.NDArray[Any], Cuts]:
+    fields, straight, cuts = _lines(tf.constant([file]))
+    return Fields(*(part.numpy() for part in fields)), straight.numpy(), Cuts(*(part.numpy() for part in cuts))
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
