@@ -219,8 +219,10 @@ def measure_all(
 
 
 def newest(model: Path) -> Path:
-    """The newest version of a model."""
+    """The newest version of a model. Raises UserError if there is none."""
     versions = find_versions(model)
+    if not versions:
+        raise UserError(f"{model} has no versions; name a model folder such as {SHIPPED}")
     return versions[max(versions)]
 
 

@@ -3,7 +3,8 @@
     python benchmarks/fields.py FIELDS.csv [--model FOLDER] [--chart FILE.png] [--json FILE]
 
 FIELDS.csv has a header, then for each field its path, relative to the CSV's folder, and its text. Strings made of
-MNIST's test digits are measured too where --mnist names MNIST's files. CPU time is of this process, after one request.
+MNIST's test digits are measured too where --mnist names MNIST's files: as the reader's training makes them, and plain,
+as they are and side by side. CPU time is of this process, after one request.
 """
 
 import argparse
@@ -73,6 +74,7 @@ def main() -> None:
         raise UserError(f"{folder} reads no numbers; export it with --numbers")
     sets = {arguments.fields.parent.name: _fields(arguments.fields)}
     if arguments.mnist is not None:
+        sets["plain strings of MNIST's test digits"] = plain(arguments.mnist)
         sets["strings of MNIST's test digits"] = made(arguments.mnist)
     figures, curves = {}, []
     for name, fields in sets.items():
@@ -95,13 +97,34 @@ def made(mnist: Path) -> list[Field]:
     """Strings of three to eight of MNIST's test digits, as PNGs."""
     dataset = load(mnist)
     digits = Digits(dataset.x_test.astype(np.float32) / np.float32(255), dataset.y_test)
+    some = (string for string in strings(digits, STRINGS, SEED) if len(string.text) in LENGTHS)
+    return [Field(_png(string.picture), string.text) for string in some]
+
+
+def plain(mnist: Path) -> list[Field]:
+    """The same digits as they are, dark on white, each close to the one before it or touching it."""
+    dataset = load(mnist)
+    rng = np.random.default_rng(SEED)
     found = []
-    for string in strings(digits, STRINGS, SEED):
-        if len(string.text) in LENGTHS:
-            file = io.BytesIO()
-            Image.fromarray(string.picture).save(file, "PNG")
-            found.append(Field(file.getvalue(), string.text))
+    for _ in range(STRINGS):
+        chosen = rng.integers(0, len(dataset.x_test), rng.choice(LENGTHS))
+        line = np.zeros([40, 32 * len(chosen) + 40], np.uint8)
+        end = 10
+        for image in dataset.x_test[chosen]:
+            columns = np.flatnonzero(image.any(axis=0))
+            part = image[:, columns[0] : columns[-1] + 1]
+            start = end + int(rng.integers(-1, 7))
+            end = start + part.shape[1]
+            line[6:34, start:end] = np.maximum(line[6:34, start:end], part)
+        text = "".join(map(str, dataset.y_test[chosen]))
+        found.append(Field(_png(255 - line[:, : end + 10]), text))
     return found
+
+
+def _png(picture: npt.NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
 
 
 def measure(

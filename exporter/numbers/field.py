@@ -71,7 +71,7 @@ def to_fields(pictures: Pictures) -> Fields:
     """Bring pictures of one line of digits each to canvases."""
     level, extent = to_level(pictures, lambda canvas, extent: (tf.cast(canvas, tf.float32), extent))
     overview = Overview.of(level, extent)
-    level, _ = off_rules(level, extent, overview, overview.reduce(level))
+    level, _ = off_rules(level, extent, overview, overview.reduce(level), upright=False)
 
     size = tf.cast(extent, tf.float32)
     step = tf.maximum(size[:, 0] / _COARSE_HEIGHT, size[:, 1] / MOST_COLUMNS)

@@ -4,7 +4,7 @@ A line covers its side from end to end, or from the corner where it meets anothe
 along; what is beside it is paper, but for the few places where the digit touches it. A digit's bar is none of this.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
@@ -49,6 +49,11 @@ class Lines:
     contrast: tf.Tensor
     top: tf.Tensor
     bottom: tf.Tensor
+
+    def along_rows(self) -> "Lines":
+        """These without the lines along columns."""
+        is_row = tf.constant([[True], [False]])
+        return replace(self, is_line=self.is_line & is_row, is_certain=self.is_certain & is_row)
 
 
 def measure(level: tf.Tensor, extent: tf.Tensor, candidates: Candidates) -> Lines:

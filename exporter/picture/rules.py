@@ -23,7 +23,9 @@ _LEAST_SIZE = 0.2  # of the picture's height or width: as large a digit is
 _FREE_EVEN = 0.7  # as even are lines where none is certain
 
 
-def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def off_rules(
+    level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf.Tensor, *, upright: bool = True
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Take printed boxes, frames and rules away from pictures.
 
     Args:
@@ -31,6 +33,7 @@ def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf
         extent: height and width of each picture, int32 [n, 2].
         overview: the cells of the pictures.
         cells: what these hold, float32 [n, SIZE, SIZE].
+        upright: whether lines along columns are taken away, too. In a field of several digits they may be strokes.
 
     Returns:
         The pictures without lines, and what their cells hold then, float32 [n, SIZE, SIZE].
@@ -40,7 +43,7 @@ def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf
     chosen = tf.where(may_have)[:, 0]
 
     def without() -> tuple[tf.Tensor, tf.Tensor]:
-        cleaned = _in_passes(tf.gather(level, chosen), tf.gather(extent, chosen))
+        cleaned = _in_passes(tf.gather(level, chosen), tf.gather(extent, chosen), upright)
         where = chosen[:, None]
         return (
             tf.tensor_scatter_nd_update(level, where, cleaned),
@@ -51,7 +54,7 @@ def off_rules(level: tf.Tensor, extent: tf.Tensor, overview: Overview, cells: tf
     return found
 
 
-def _in_passes(level: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
+def _in_passes(level: tf.Tensor, extent: tf.Tensor, upright: bool) -> tf.Tensor:  # noqa: FBT001 - passed on
     """Take lines away as long as there are any."""
 
     def once(number: tf.Tensor, level: tf.Tensor, active: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -62,6 +65,7 @@ def _in_passes(level: tf.Tensor, extent: tf.Tensor) -> tf.Tensor:
         def closely() -> tuple[tf.Tensor, tf.Tensor]:
             some, size = tf.gather(level, left), tf.gather(extent, left)
             lines = measure(some, size, found.of_some(worth))
+            lines = lines if upright else lines.along_rows()
             taken = _to_take(some, size, lines)
             changed = tf.reduce_any(taken, axis=[1, 2])
             where = tf.boolean_mask(left, changed)

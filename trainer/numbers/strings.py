@@ -1,8 +1,8 @@
 """Pictures of numbers, made of single training digits: what people write into a field of a form.
 
 One writer's digits have one size, one slant and one pen; they stand close, touch, hang together at their tops or lie
-under their neighbours. Points, commas and dashes stand between and after them, rules and boxes around them, and the
-paper is plain, ruled, patterned or unevenly lit. Pillow draws; NumPy does the rest.
+under their neighbours, or each in a printed cell. Points, commas and dashes stand between and after them, rules and
+boxes around them, and the paper is plain, ruled, patterned or unevenly lit. Pillow draws; NumPy does the rest.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from trainer.data.augment import distort
 from trainer.data.hands import other_hands
@@ -34,6 +34,7 @@ STYLE = Augmentation(
 _LENGTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8])
 _LENGTH_SHARES = np.array([2, 5, 14, 24, 26, 15, 8, 6]) / 100
 _MARK_SHARES = np.array([15, 20, 15, 15, 25, 10]) / 100
+_CELLS_SHARE = 0.1  # of strings, each digit of which has a printed cell
 _INK = 0.25  # grey of a training digit that counts for its box
 _SUPERSAMPLED = 2  # pixels drawn for each that is kept
 
@@ -75,7 +76,7 @@ def make(digits: Digits, rng: np.random.Generator, *, style: Augmentation = STYL
             chosen[place] = rng.choice(zeros)
     labels = digits.labels[chosen]
     images = distort(other_hands(digits.images[chosen], labels, style.hands, rng), style, rng)
-    ink = _write(images, labels, rng)
+    ink = _in_cells(images, rng) if rng.random() < _CELLS_SHARE else _write(images, labels, rng)
     return String(_on_paper(ink, rng), "".join(map(str, labels)))
 
 
@@ -124,6 +125,33 @@ def _write(images: Floats, labels: npt.NDArray[np.integer], rng: np.random.Gener
         canvas.size, Image.Transform.AFFINE, (1, slant, -slant * 2 * height, 0, 1, 0), Image.Resampling.BILINEAR
     )
     return _cropped(flat, height, rng)
+
+
+def _in_cells(images: Floats, rng: np.random.Generator) -> Floats:
+    """Digits in cells of one width, with lines or a comb's teeth between them, as ink, float32 [h, w], 0 to 1."""
+    height = int(rng.integers(24, 44)) * _SUPERSAMPLED
+    pitch = height * rng.uniform(0.9, 1.7)
+    top, bottom = height * rng.uniform(0.4, 0.95), height * rng.uniform(2.05, 2.6)
+    canvas = Image.new("L", (round(pitch * (len(images) + 2)), 3 * height), 0)
+    edge = rng.uniform(0.3, 0.62)
+    for place, image in enumerate(images):
+        glyph = _glyph(image, height * rng.normal(1.0, 0.1), edge)
+        x = pitch * (place + 1.5) - glyph.width / 2 + rng.normal(0, 0.08) * pitch
+        canvas.paste(255, (round(x), round(2 * height - glyph.height + height * rng.normal(0, 0.08))), glyph)
+    lines = Image.new("L", canvas.size, 0)
+    draw = ImageDraw.Draw(lines)
+    grey, thick = int(rng.integers(60, 255)), int(rng.integers(1, 5))
+    # In a comb only the lower part of the lines between cells is printed.
+    begin = top if rng.random() < 0.6 else bottom - height * rng.uniform(0.15, 0.6)
+    has_sides, has_foot, has_head = rng.random() < 0.7, rng.random() < 0.7, begin == top and rng.random() < 0.7
+    for place in range(len(images) + 1):
+        if has_sides or 0 < place < len(images):
+            x = pitch * (place + 1)
+            draw.line([(x, begin), (x, bottom)], grey, thick)
+    for is_there, y in ((has_foot, bottom), (has_head, top)):
+        if is_there:
+            draw.line([(pitch, y), (pitch * (len(images) + 1), y)], grey, thick)
+    return _cropped(ImageChops.lighter(canvas, lines), height, rng)
 
 
 def _glyph(image: Floats, height: float, edge: float) -> Image.Image:
@@ -228,9 +256,12 @@ def _rules(height: int, width: int, rng: np.random.Generator) -> Floats:
         draw.line([(0, below), (width, below + tilt)], grey, thick)
     if kind >= 1:
         draw.line([(0, above), (width, above + tilt)], grey, thick)
-    if kind == 3:
-        draw.line([(1, 0), (1, height)], grey, thick)
-        draw.line([(width - 2, 0), (width - 2, height)], grey, thick)
+    # Of a box, or of the one beside it.
+    for is_left in (True, False):
+        if kind == 3 or rng.random() < 0.08:
+            x = rng.uniform(0, 0.08) * height
+            x = x if is_left else width - 1 - x
+            draw.line([(x, 0), (x, height)], grey, thick)
     return np.asarray(picture, np.float32) / np.float32(255)
 
 
