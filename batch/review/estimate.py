@@ -89,6 +89,7 @@ def estimate(strata: Sequence[Stratum]) -> Estimate:
         share += weight * one.wrong / one.looked_at
         smooth += weight * rate
         variance += weight**2 * unseen * rate * (1 - rate) / one.looked_at
+    share = min(share, 1.0)  # weights sum to 1 but for rounding
     if not variance:  # every row was looked at
         return Estimate(rows, looked_at, found, share, share, share)
     size = smooth * (1 - smooth) / variance

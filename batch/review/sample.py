@@ -10,7 +10,7 @@ A larger sample with the same seed holds the smaller one.
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -39,17 +39,17 @@ class Layer:
     size: int
 
 
-def design(counts: Sequence[int], size: int) -> list[Layer]:
+def design(counts: Mapping[int, int], size: int) -> list[Layer]:
     """Cut a table into strata, and share out the sample.
 
     Args:
-        counts: rows by their confidence in ten-thousandths, [10001].
+        counts: rows by their confidence in ten-thousandths.
         size: of the sample; more than there are rows is all of them.
 
     Returns:
         Strata with rows, the least sure first.
     """
-    present = [(confidence, count, _deviation(confidence) * count) for confidence, count in enumerate(counts) if count]
+    present = [(confidence, count, _deviation(confidence) * count) for confidence, count in sorted(counts.items())]
     step = sum(weight for _, _, weight in present) / _STRATA
     cuts: list[tuple[int, float]] = []  # rows and deviations of each stratum
     ends: list[int] = []

@@ -1,6 +1,6 @@
 """From which confidence on a table may be left as it is, by an audited sample of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -47,7 +47,7 @@ def whole(layers: Sequence[Layer], looked: Sequence[Looked]) -> Estimate:
 
 
 def find_threshold(
-    counts: Sequence[int], layers: Sequence[Layer], looked: Sequence[Looked], most: float
+    counts: Mapping[int, int], layers: Sequence[Layer], looked: Sequence[Looked], most: float
 ) -> Threshold | None:
     """The least confidence from which on at most a share of the answers is wrong.
 
@@ -55,7 +55,7 @@ def find_threshold(
     of them.
 
     Args:
-        counts: rows by their confidence in ten-thousandths, [10001].
+        counts: rows by their confidence in ten-thousandths.
         layers: the strata.
         looked: the sample, as far as a person has looked at it.
         most: that share.
@@ -63,7 +63,7 @@ def find_threshold(
     Returns:
         The threshold of which the sample is sure, or else the one by the estimate alone; None if there is none.
     """
-    sums = [0, *accumulate(counts)]
+    sums = [0, *accumulate(counts.get(confidence, 0) for confidence in range(WHOLE + 1))]
     likely = None
     for low in sorted({*_GRID, *(layer.low for layer in layers)}):
         rest = _above(sums, layers, looked, low)

@@ -1,7 +1,9 @@
 """What an audit says of a table: its intervals hold the truth as often as they say, over simulated tables."""
 
+import itertools
 import math
 from bisect import bisect_right
+from collections import Counter
 from itertools import accumulate
 
 import numpy as np
@@ -15,13 +17,14 @@ from batch.review.estimate import Stratum, estimate
 from batch.review.sample import WHOLE, Layer, design, draw
 from batch.review.threshold import Looked, find_threshold, whole
 
+Counts = Counter[int]
 Floats = npt.NDArray[np.float64]
 _LEVELS = 60  # different confidences of a table
 _SAMPLE = 300
 _TABLES = 2000
 
 
-def _simulated(kind: str, random: np.random.Generator) -> tuple[list[int], list[int]]:
+def _simulated(kind: str, random: np.random.Generator) -> tuple[Counts, Counts]:
     """A table: rows, and wrong ones among them, of each confidence in ten-thousandths."""
     rows = int(10 ** random.uniform(2.8, 5.5))
     if kind == "many mistakes":
@@ -31,9 +34,14 @@ def _simulated(kind: str, random: np.random.Generator) -> tuple[list[int], list[
     wrong = _wrong(kind, doubt, random)
     confidences = np.rint((1 - doubt) * WHOLE).astype(int)
     of_level = random.multinomial(rows, random.dirichlet(np.ones(_LEVELS)))
-    counts = np.bincount(confidences, of_level, WHOLE + 1).astype(int)
-    mistakes = np.bincount(confidences, random.binomial(of_level, wrong), WHOLE + 1).astype(int)
-    return counts.tolist(), mistakes.tolist()
+    counts: Counts = Counter()
+    mistakes: Counts = Counter()
+    of_wrong = random.binomial(of_level, wrong)
+    for confidence, count, mistaken in zip(*map(np.ndarray.tolist, (confidences, of_level, of_wrong)), strict=True):
+        if count:
+            counts[confidence] += count
+            mistakes[confidence] += mistaken
+    return counts, mistakes
 
 
 def _wrong(kind: str, doubt: Floats, random: np.random.Generator) -> Floats:
@@ -71,17 +79,19 @@ def test_intervals_hold_the_truth(kind: str) -> None:
         counts, mistakes = _simulated(kind, random)
         layers = design(counts, _SAMPLE)
         found = whole(layers, _audited(counts, mistakes, layers, number))
-        held += found.low - 1e-12 <= sum(mistakes) / sum(counts) <= found.high + 1e-12
+        held += found.low - 1e-12 <= mistakes.total() / counts.total() <= found.high + 1e-12
     assert 0.93 <= held / _TABLES <= 0.97
 
 
-def _audited(counts: list[int], mistakes: list[int], layers: list[Layer], seed: int) -> list[Looked]:
+def _audited(counts: Counts, mistakes: Counts, layers: list[Layer], seed: int) -> list[Looked]:
     """What a person who is always right sees of the sample. In each level, the wrong rows are the first ones."""
-    ends = list(accumulate(counts))
+    levels = sorted(counts)
+    ends = list(accumulate(counts[confidence] for confidence in levels))
     looked = []
-    for place in (place for places in draw(layers, seed) for place in places):
-        confidence = bisect_right(ends, place)
-        looked.append(Looked(confidence, place - ends[confidence] + counts[confidence] < mistakes[confidence]))
+    for place in itertools.chain.from_iterable(draw(layers, seed)):
+        level = bisect_right(ends, place)
+        confidence = levels[level]
+        looked.append(Looked(confidence, place - ends[level] + counts[confidence] < mistakes[confidence]))
     return looked
 
 
@@ -97,10 +107,12 @@ def test_thresholds_keep_what_they_promise(kind: str, most: float) -> None:
         if found is None or not found.is_sure:
             continue
         low = round(found.confidence * WHOLE)
-        assert found.review == sum(counts[:low])
-        assert found.rest.rows == sum(counts[low:])
+        rest = [confidence for confidence in counts if confidence >= low]
+        rows = sum(counts[confidence] for confidence in rest)
+        assert found.review == counts.total() - rows
+        assert found.rest.rows == rows
         sure += 1
-        broken += sum(mistakes[low:]) > most * sum(counts[low:])
+        broken += sum(mistakes[confidence] for confidence in rest) > most * rows
     assert sure > 50
     assert broken <= 0.05 * sure
 
