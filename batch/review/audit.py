@@ -12,8 +12,9 @@ import tempfile
 from array import array
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import IO, Any
 
+from batch.disk.offered import sync_folder, try_sync
 from batch.review.finding import Finding
 from batch.review.rows import UNDECIDED, UNSURE, Filter, Rows, identity_of
 from batch.review.sample import design, draw
@@ -147,14 +148,25 @@ def _seed(table: Path, rows: Rows) -> int:
 
 
 def _keep(book: Path, facts: dict[str, object]) -> None:
-    """Write the file whole, unless somebody else has just done so."""
+    """Write the file, unless somebody else has just done so."""
+    text = json.dumps(facts)
     try:
         with tempfile.NamedTemporaryFile("w", dir=book.parent, prefix=".digits-", encoding="utf-8") as file:
-            json.dump(facts, file)
-            file.flush()
-            os.fsync(file.fileno())
+            _write(file, text)
             Path(file.name).chmod(0o644)
-            with contextlib.suppress(FileExistsError):
-                os.link(file.name, book)
+            try:
+                os.link(file.name, book)  # whole, or not at all
+            except FileExistsError:
+                return
+            except OSError:  # of a file system without hard links
+                with contextlib.suppress(FileExistsError), book.open("x", encoding="utf-8") as own:
+                    _write(own, text)
+        sync_folder(book.parent)
     except OSError as error:
         raise UserError(f"cannot write {book}: {error.strerror}") from None
+
+
+def _write(file: IO[str], text: str) -> None:
+    file.write(text)
+    file.flush()
+    try_sync(file.fileno())
