@@ -15,7 +15,7 @@ NO_ANSWER = CLASSES
 _Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
-def wilson_interval(right: int, count: int) -> tuple[float, float]:
+def wilson_interval(right: float, count: float) -> tuple[float, float]:
     """95 % score interval of a share, `right` of `count`; from 0 to 1 for a count of 0.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of the American

@@ -13,6 +13,7 @@ from batch import flags
 from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, end, run_to_end
 from batch.terminal.progress import notify
+from batch.terminal.streams import may_be_lost
 from exporter.command import UserError, VersionOption, counted, require_extra
 from exporter.contract import MODEL_NAME
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_PAGE, _NETWORK, _CORRECT = "The page", "Server", "The corrected table"
+_PAGE, _NETWORK, _CORRECT, _AUDIT = "The page", "Server", "The corrected table", "The audit"
+_AT_MOST = 1.0  # per cent
 
 Table = Annotated[
     str,
@@ -59,6 +61,29 @@ Apply = Annotated[
 ]
 Force = Annotated[bool, flags.option(_CORRECT, "--force", "Write over a FILE that is there.")]
 
+Sample = Annotated[
+    int | None,
+    flags.option(
+        _AUDIT,
+        "--audit",
+        "Answer N rows, drawn at random, without seeing the table's answers. Then read how accurate the whole table "
+        "is. Answers are kept in NAME.audit.csv. The same rows come again when you go on.",
+        metavar="N",
+        min=1,
+    ),
+]
+AtMost = Annotated[
+    float | None,
+    flags.option(
+        _AUDIT,
+        "--at-most",
+        f"Say below which confidence to review, so that at most P % of the rest are wrong. Default: {_AT_MOST:g}.",
+        metavar="P",
+        min=0,
+        max=100,
+    ),
+]
+
 
 @app.command()
 def review(
@@ -78,6 +103,8 @@ def review(
     tls_cert: flags.TlsCert = None,
     tls_key: flags.TlsKey = None,
     metadata: flags.Metadata = None,
+    audit: Sample = None,
+    at_most: AtMost = None,
     apply: Apply = None,
     force: Force = False,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
@@ -88,6 +115,10 @@ def review(
     """
     if is_url(table):
         raise UserError(f"{table} is in an object store: copy it to this machine, and review the copy")
+    if at_most is not None and audit is None:
+        raise UserError("--at-most works only with --audit: leave it out")
+    if apply is not None and audit is not None:
+        raise UserError("--audit and --apply exclude each other: give one")
     if apply is not None:
         _apply(Path(table), apply, force=force)
         return
@@ -104,11 +135,10 @@ def review(
     from batch.review.pictures import Pictures
     from batch.review.seen import Seen
     from batch.review.server import serve
-    from batch.review.session import Session
 
     security = read_security(tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key, metadata=metadata, naming=FLAGS)
     try:
-        session = Session(Path(table).absolute(), _name(by))
+        session = _session(Path(table).absolute(), _name(by), audit, at_most)
         _check_folder(session.table.parent)
         if server and not session.is_digits:
             raise UserError("--server shows what a network gets of single digits, and this table has numbers")
@@ -120,8 +150,26 @@ def review(
         )
     except KeyboardInterrupt:
         end("digits-review", "interrupted", EXIT_INTERRUPTED)
+    _print_result(session)
     progress = session.describe()
     notify(f"{progress['decided']:,} of {counted(progress['rows'], 'row')} decided, in {progress['decisions']}")
+
+
+def _session(table: Path, by: str, audit: int | None, at_most: float | None) -> "Session":
+    from batch.review.audit import Audit
+    from batch.review.session import Session
+
+    if audit is None:
+        return Session(table, by)
+    return Audit(table, by, audit, (_AT_MOST if at_most is None else at_most) / 100)
+
+
+def _print_result(session: "Session") -> None:
+    from batch.review.audit import Audit
+
+    if isinstance(session, Audit):
+        with may_be_lost(1):
+            typer.echo("\n".join(session.result()))
 
 
 def _apply(table: Path, out: Path, *, force: bool) -> None:

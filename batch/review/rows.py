@@ -1,12 +1,15 @@
 """An index of a table's rows: some thirty bytes each, and the rows themselves stay in the file."""
 
+import hashlib
 import os
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from batch.review.forms import NoRowError, Row, open_form
+from batch.review.sample import WHOLE
 from exporter.command import UserError
 from exporter.contract import DIGIT
 
@@ -16,7 +19,6 @@ UNDECIDED, DECIDED, UNSURE = range(3)
 _KEY_BYTES = 8
 _MOST_ERRORS = 255  # different texts
 _NO_ANSWER = -1
-_WHOLE = 10_000  # confidence has four decimals
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,18 @@ class Rows:
             raise NoRowError from None
         return self._form.row(octets)
 
+    def confidence(self, number: int) -> int:
+        """Of a row with an answer, in ten-thousandths."""
+        return self._ranks[number] - 1
+
+    def confidences(self) -> dict[int, int]:
+        """How many rows have an answer, by its confidence in ten-thousandths."""
+        return {rank - 1: count for rank, count in Counter(self._ranks).items() if rank}
+
+    def fingerprint(self) -> str:
+        """Another one when the rows have other confidences, errors or digits, or are in another order."""
+        return hashlib.sha256(self._ranks.tobytes() + self._answers.tobytes()).hexdigest()
+
     def state(self, number: int) -> int:
         """What is known of a row's decision."""
         return self._states[number]
@@ -184,7 +198,7 @@ class Rows:
     def _tests(self, wanted: Filter) -> Iterator[Callable[[int], bool]]:
         ranks, errors, states = self._ranks, self._error_numbers, self._states
         if wanted.low > 0 or wanted.high < 1:
-            low, high = (1 + round(limit * _WHOLE) for limit in (wanted.low, wanted.high))
+            low, high = (1 + round(limit * WHOLE) for limit in (wanted.low, wanted.high))
             yield lambda number: low <= ranks[number] <= high
         if wanted.answer:
             answers, digit = self._answers, wanted.answer
@@ -235,4 +249,4 @@ def _key(path: str) -> bytes:
 
 
 def _ten_thousandths(confidence: str) -> int:
-    return min(max(round(float(confidence) * _WHOLE), 0), _WHOLE)
+    return min(max(round(float(confidence) * WHOLE), 0), WHOLE)

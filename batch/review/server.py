@@ -15,10 +15,13 @@ changes when its file does; a view is a filtered selection of rows in order, whi
 | `POST /api/decide` | takes `generation`, `row`, `label`, `seen`; answers `decision` once it is on the disk |
 | `GET /api/changes?since=` | `decisions` after that number, `generation`, `rows`, `decided`, `number`, `notice` |
 
-A decision has `number`, `path`, `label`, `by`, `when`. A label is a digit or a text, `none`, `unsure`, or empty to take
-the latest decision back. `seen` is the number of the decision that the person saw on the row, 0 for none. Statuses: 409
-with `decision` where somebody else has decided since; 410 where generation or view are no more; 400 and 507 with
-`error`, where the request is wrong, and where the decision cannot be written.
+In an audit, rows have null for `answer` and `confidence`, `/api/table` has `is_blind`, and `/api/changes` has `result`:
+lines of text once all rows are decided.
+
+A decision has `number`, `path`, `was` (the table's answer), `label`, `by`, `when`. A label is a digit or a text,
+`none`, `unsure`, or empty to take the latest decision back. `seen` is the number of the decision that the person saw
+on the row, 0 for none. Statuses: 409 with `decision` where somebody else has decided since; 410 where generation or
+view are no more; 400 and 507 with `error`, where the request is wrong, and where the decision cannot be written.
 """
 
 import asyncio

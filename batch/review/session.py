@@ -57,7 +57,7 @@ class Session:
         self._process = secrets.token_urlsafe(8)
         self._loads = 0
         self._lock = threading.RLock()
-        self._decisions = Decisions(decisions_of(table), by)
+        self._decisions = Decisions(self._decisions_of(table), by)
         self._decisions.refresh()
         self._epoch = self._decisions.epoch
         self._views: OrderedDict[str, array[int]] = OrderedDict()
@@ -66,6 +66,10 @@ class Session:
         self._rests_until = 0.0
         if not self._rows.count:
             raise UserError(f"{table} has no rows: there is nothing to review")
+
+    @staticmethod
+    def _decisions_of(table: Path) -> Path:
+        return decisions_of(table)
 
     @property
     def generation(self) -> str:
@@ -154,7 +158,10 @@ class Session:
     def view(self, wanted: Filter) -> dict[str, Any]:
         """Select rows; the selection stays as it is, whatever is decided. Its name is good for `rows` and `next`."""
         with self._lock:
-            return self._add_view(self._rows.select(wanted))
+            return self._add_view(self._select(wanted))
+
+    def _select(self, wanted: Filter) -> "array[int]":
+        return self._rows.select(wanted)
 
     def _add_view(self, order: "array[int]") -> dict[str, Any]:
         name = secrets.token_urlsafe(8)
@@ -256,4 +263,4 @@ def described(decision: Decision | None) -> dict[str, Any] | None:
     """A decision as pages get it."""
     if decision is None:
         return None
-    return {name: getattr(decision, name) for name in ("number", "path", "label", "by", "when")}
+    return {name: getattr(decision, name) for name in ("number", "path", "was", "label", "by", "when")}

@@ -75,7 +75,7 @@ class _Line:
         self._is_short = False
 
     def render(self) -> Table | Text:
-        width = standard_error().width - 1  # some terminals begin a new line after the last column
+        width = standard_error().width - len("^C ")  # what a terminal shows of Ctrl-C must not begin a new line
         if width != self._width:
             self._width, self._room, self._is_short = width, _WIDEST, False
         # As figures grow, the line gets shorter once, and not longer again: what jumps to and fro is hard to read.

@@ -72,7 +72,15 @@ function showParts() {
   element("part").textContent = `rows ${(wall.first + 1).toLocaleString("en")} to ${last.toLocaleString("en")} of ${source.count.toLocaleString("en")}`;
 }
 
-function showProgress({ rows, decided, notice }) {
+// What an audit says, once all its rows are decided.
+function showResult(lines) {
+  const text = lines.join("\n");
+  element("result").hidden = !text;
+  if (element("lines").textContent !== text) element("lines").textContent = text;
+}
+
+function showProgress({ rows, decided, notice, result = [] }) {
+  showResult(result);
   const more = rows - opened;
   if (!notice && opened && more > 0) notice = `The table has ${more.toLocaleString("en")} new rows: filter anew to see them.`;
   element("progress").textContent = `${decided.toLocaleString("en")} of ${rows.toLocaleString("en")} decided`;
@@ -145,6 +153,7 @@ function confirmAnswer(row) {
   if (!row) return;
   const label = table.kind === "digits" ? row.answer : element("text").value.trim();
   if (/^[0-9]+$/.test(label)) decide(label);
+  else if (table.is_blind && table.kind === "digits") warn("In an audit, press the digit that you see.");
   else warn(table.kind === "digits" ? "This row has no answer: press a digit." : "Type digits alone, or press N for no digit.");
 }
 
@@ -242,6 +251,14 @@ async function look() {
   setTimeout(look, LOOK_MS);
 }
 
+// In an audit nothing tells the table's answer before a person has given theirs: no filter, nothing to agree with.
+function useBlind() {
+  element("name").textContent = `Audit of ${table.name}`;
+  element("filters").hidden = true;
+  document.querySelector('[data-action="correct"]').hidden = true;
+  element("wall").setAttribute("aria-label", "Rows of the sample, in random order");
+}
+
 async function start() {
   try {
     table = await get("/api/table");
@@ -264,7 +281,9 @@ async function start() {
     panel.useTexts();
     wall.useWideTiles();
   }
-  const digits = table.kind === "digits" ? "0 to 9: set the digit. Enter: the answer is correct." : "Enter: take the text as it stands.";
+  if (table.is_blind) useBlind();
+  const enter = table.is_blind ? "" : " Enter: the answer is correct.";
+  const digits = table.kind === "digits" ? `0 to 9: set the digit.${enter}` : "Enter: take the text as it stands.";
   element("keys").textContent = `${digits} Arrow keys move. Decisions are kept in ${table.decisions}, as ${table.by}.`;
   await reopen();
   takeFocus();

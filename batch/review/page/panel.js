@@ -47,7 +47,7 @@ export class Panel {
     element("panel").hidden = !row;
     if (!row) return;
     element("path").textContent = row.path;
-    element("answer").textContent = answerOf(row);
+    element("answer").textContent = answerOf(row, this.source);
     element("decision").textContent = decisionOf(row, this.source);
     element("zoomed").textContent = row.path;
     const label = this.source.waiting.get(row.path) ?? this.source.decision(row)?.label ?? "";
@@ -59,7 +59,7 @@ export class Panel {
         element("input").alt = "What the network gets of it";
         element("input").src = seenAddress(this.source.generation, row);
       }
-      element("text").value = /^[0-9]+$/.test(label) ? label : row.answer;
+      element("text").value = /^[0-9]+$/.test(label) ? label : (row.answer ?? "");
       if (!element("typing").hidden) element("text").select();
       element("reason").hidden = true;
       element("large").hidden = false;

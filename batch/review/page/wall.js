@@ -1,7 +1,7 @@
 // The wall of thumbnails: only those in sight, and a few around them, are in the document.
 
 import { pictureAddress } from "./api.js";
-import { describe, markOf } from "./words.js";
+import { describe, markOf, saidOf } from "./words.js";
 
 const PART = 100000; // rows in one wall: browsers do not know elements of any height
 const AROUND = 2; // lines above and below what is in sight
@@ -211,8 +211,8 @@ export class Wall {
       tile.setAttribute("aria-setsize", this.source.count);
       tile.title = row.path;
       tile.said.className = row.error ? "is-error" : "said";
-      tile.said.textContent = row.error || row.answer;
-      tile.sure.textContent = row.error ? "" : `${(row.confidence * 100).toFixed(1)} %`;
+      tile.said.textContent = row.error || (saidOf(row, this.source) ?? "");
+      tile.sure.textContent = row.error || row.confidence === null ? "" : `${(row.confidence * 100).toFixed(1)} %`;
       const { sign, kind } = markOf(row, this.source);
       tile.mark.className = `mark ${kind}`;
       tile.mark.textContent = sign;

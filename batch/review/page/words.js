@@ -7,16 +7,25 @@ export function nameOf(label) {
   return WORDS[label] ?? label;
 }
 
+// The table's answer; in an audit it is known only of rows that are decided, else null.
+export function saidOf(row, source) {
+  return row.answer ?? source.decision(row)?.was ?? null;
+}
+
 // The sign on a thumbnail, and the class of its colour.
 export function markOf(row, source) {
   if (source.waiting.has(row.path)) return { sign: "…", kind: "waiting" };
   const label = source.decision(row)?.label;
   if (!label) return { sign: "", kind: "" };
-  const kind = label === "unsure" ? "unsure" : label === row.answer ? "kept" : "changed";
+  const kind = label === "unsure" ? "unsure" : label === saidOf(row, source) ? "kept" : "changed";
   return { sign: SIGNS[label] ?? label, kind };
 }
 
-export function answerOf(row) {
+export function answerOf(row, source) {
+  if (row.answer === null) {
+    const said = saidOf(row, source);
+    return said === null ? "The table's answer is hidden" : `The table has ${said}`;
+  }
   return row.error ? `Error: ${row.error}` : `Answer ${row.answer}, confidence ${(row.confidence * 100).toFixed(2)} %`;
 }
 
@@ -28,5 +37,5 @@ export function decisionOf(row, source) {
 }
 
 export function describe(row, source) {
-  return `${row.path}. ${answerOf(row)}. ${decisionOf(row, source)}`;
+  return `${row.path}. ${answerOf(row, source)}. ${decisionOf(row, source)}`;
 }
