@@ -193,7 +193,7 @@ def test_monitoring_config_parses(messages: dict[str, type[Message]]) -> None:
 
 
 def test_the_page_has_the_same_headers_before_either_server() -> None:
-    """nginx sends what digits-serve sends with the page, and sends requests on to either server's name."""
+    """The web service sends what digits-serve sends with the page, and sends requests on to either server's name."""
     text = (ROOT / "docker" / "web.conf").read_text()
     found = re.findall(r'add_header (\S+) (?:"([^"]*)"|(\S+));', text)
     assert {name: quoted or plain for name, quoted, plain in found} == HEADERS

@@ -269,7 +269,7 @@ def _ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, dic
 
 
 def test_the_web_profile_puts_the_page_before_the_server(builtin: Service) -> None:
-    """nginx, here Debian's, answers the page as digits-serve does and passes the API on; it is confined as the others."""
+    """Debian's nginx answers the page as digits-serve does, passes the API on, and is confined as the others."""
     project = builtin.project
     override = project.folder / "web.yaml"
     override.write_text(WEB.format(project=project.name))
