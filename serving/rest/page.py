@@ -1,5 +1,6 @@
 """The page of the server: files of `serving/web/`, which ask the REST API from the browser and know nothing else."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -35,16 +36,15 @@ def add_page(router: web.UrlDispatcher) -> None:
     """
     for path in sorted(_FOLDER.iterdir()):
         if path.suffix in _TYPES:
-            answer = _Answer(path)
-            router.add_get("/" if path.name == _START else f"/web/{path.name}", answer)
+            router.add_get("/" if path.name == _START else f"/web/{path.name}", _always(path))
 
 
-class _Answer:
-    """The same content to every request."""
+def _always(path: Path) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Answer each request with what the file holds now."""
+    content = path.read_bytes()
+    headers = {hdrs.CONTENT_TYPE: f"{_TYPES[path.suffix]}; charset=utf-8", **HEADERS}
 
-    def __init__(self, path: Path) -> None:
-        self._content = path.read_bytes()
-        self._headers = {hdrs.CONTENT_TYPE: f"{_TYPES[path.suffix]}; charset=utf-8", **HEADERS}
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=content, headers=headers)
 
-    async def __call__(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._content, headers=self._headers)
+    return answer
