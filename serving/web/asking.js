@@ -66,19 +66,22 @@ export class Asking {
   }
 
   async normalised(question, row, card) {
+    if (!card.root.isConnected) return;
     try {
       const { outputs } = await predict(question.model, question.version, "normalised", row);
       if (!outputs.error) card.normalised(outputs.pixels);
     } catch (error) {
-      // The answer is there without it.
-      if (!(error instanceof ApiError)) throw error;
+      console.warn(error); // the answer is there without it
     }
   }
 }
 
 function whyNot(error, picture) {
-  if (error instanceof PictureError) return error.message;
-  if (!(error instanceof ApiError)) throw error;
+  if (!(error instanceof PictureError || error instanceof ApiError)) {
+    // Pictures that wait are asked about nevertheless.
+    console.error(error);
+    return `This page cannot show the answer: ${error.message}`;
+  }
   if (error.reason !== "too large") return error.message;
   return (
     `The server does not take a request as large as this picture, ${size(picture.sent.size)}. ` +

@@ -14,11 +14,16 @@ const asking = new Asking(model, (text) => byId("said").append(element("span", {
 const pad = new Pad(byId("pad"), drawingChanged, askDrawing);
 const expected = byId("expected").querySelector("input");
 let kind = "digit";
+let shown = "";
 let drawing = null;
 let chosen = [];
 let waiting = Promise.resolve();
 
 function showModel() {
+  // What stays as it is must not be read out again, nor close a list that is open.
+  const now = JSON.stringify([model.says, model.versions]);
+  if (now === shown) return;
+  shown = now;
   byId("state").textContent = model.says;
   byId("state").dataset.ready = model.ready;
   byId("kind").hidden = !(model.digit && model.number);

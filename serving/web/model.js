@@ -4,6 +4,7 @@ import { ApiError, signaturesOf, versionsOf } from "./api.js";
 
 export const DEFAULT_MODEL = "digits";
 const LOOK_AGAIN_MS = 2000;
+const LOOK_FOR_NEWER_MS = 30_000;
 const IMAGE = "DT_STRING";
 
 /** What the page knows of the model. `changed` is told each time it has looked. */
@@ -25,7 +26,7 @@ export class Model {
     this.looks = 0;
   }
 
-  /** Look at the model now, and again until it serves. */
+  /** Look at the model now, and again: soon if it does not serve yet, else for newer versions. */
   async look() {
     const look = ++this.looks; // an older one that still waits does nothing more
     try {
@@ -52,7 +53,7 @@ export class Model {
           : `${error.message} This page looks again every two seconds.`;
     }
     this.changed();
-    if (!this.ready) setTimeout(() => look === this.looks && this.look(), LOOK_AGAIN_MS);
+    setTimeout(() => look === this.looks && this.look(), this.ready ? LOOK_FOR_NEWER_MS : LOOK_AGAIN_MS);
   }
 
   understand(version, signatures) {
