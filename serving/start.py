@@ -183,6 +183,7 @@ class Start(threading.Thread):
                 most_waiting=_WAITING_REQUESTS,
                 enable_cors_support=settings.rest_api_enable_cors_support,
                 max_request_bytes=settings.max_request_bytes,
+                web=settings.web,
                 metrics_path=settings.metrics_path,
                 metrics_text=self._metrics.text if self._metrics else lambda: b"",
             ),

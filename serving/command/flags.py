@@ -60,6 +60,10 @@ RestApiEnableCorsSupport = Annotated[
     bool,
     _boolean("--rest_api_enable_cors_support", "Let web pages of any origin call the REST API: send CORS headers."),
 ]
+Web = Annotated[
+    bool,
+    _boolean("--web", "With --rest_api_port: answer / with a page that reads digits people draw or choose."),
+]
 MonitoringConfigFile = Annotated[
     Path | None,
     typer.Option(

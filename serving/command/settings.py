@@ -25,6 +25,7 @@ class Settings:
     rest_api_timeout_in_ms: int
     rest_api_num_threads: int
     rest_api_enable_cors_support: bool
+    web: bool
     metrics_path: str | None
     """Of --monitoring_config_file; None where metrics are not enabled."""
     access_log: Path | None

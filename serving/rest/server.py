@@ -1,4 +1,4 @@
-"""HTTP for the REST API and the metrics, by aiohttp."""
+"""HTTP for the REST API, the metrics and the page, by aiohttp."""
 
 import asyncio
 import re
@@ -18,6 +18,7 @@ from serving.observability import metrics
 from serving.observability.observe import Call, Observers
 from serving.rest.body import uncompressed
 from serving.rest.handler import HTTP_STATUS, Handler, Request, answer_json
+from serving.rest.page import add_page
 from serving.status import StatusError, from_exception, invalid_argument
 
 _JSON = "application/json"
@@ -41,6 +42,8 @@ class RestSettings:
     max_request_bytes: int
     enable_cors_support: bool
     """Whether web pages of any origin may call."""
+    web: bool
+    """Whether `/` is answered with the page."""
     metrics_path: str | None
     metrics_text: Callable[[], bytes]
 
@@ -62,6 +65,8 @@ class RestServer:
         app = web.Application(client_max_size=self._settings.max_request_bytes)
         if self._settings.metrics_path:
             app.router.add_get(self._settings.metrics_path, self._metrics)
+        if self._settings.web:
+            add_page(app.router)
         app.router.add_route("*", "/{path:.*}", self._answer)
         # Compressed bodies are ours: aiohttp takes one that is cut short for whole.
         self._runner = web.AppRunner(

@@ -13,6 +13,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from batch.client.window import DEFAULT_BATCH_SIZE
 from exporter.contract import MODEL_NAME
 from serving.lifecycle.versions import find_versions
+from serving.rest.page import HEADERS
 from tests.conftest import ROOT
 
 SERVING = ROOT / "serving"
@@ -189,6 +190,15 @@ def test_monitoring_config_parses(messages: dict[str, type[Message]]) -> None:
     assert job["metrics_path"] == monitoring.prometheus_config.path
     assert job["static_configs"] == [{"targets": ["digits-server:8501"]}]
     assert COMPOSE["x-server"]["networks"]["default"]["aliases"] == ["digits-server"]
+
+
+def test_the_page_has_the_same_headers_before_either_server() -> None:
+    """The web service sends what digits-serve sends with the page, and sends requests on to either server's name."""
+    text = (ROOT / "docker" / "web.conf").read_text()
+    found = re.findall(r'add_header (\S+) (?:"([^"]*)"|(\S+));', text)
+    assert {name: quoted or plain for name, quoted, plain in found} == HEADERS
+    assert re.findall(r"set \$server (\S+);", text) == COMPOSE["x-server"]["networks"]["default"]["aliases"]
+    assert "proxy_pass http://$server:8501;" in text
 
 
 def test_every_setting_is_explained() -> None:

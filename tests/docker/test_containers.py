@@ -3,7 +3,9 @@
 The tests of one project follow each other as an operator's day does: build, start, predict, swap, stop, clean up.
 """
 
+import base64
 import csv
+import http.client
 import json
 import os
 import shutil
@@ -19,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from serving.rest.page import HEADERS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.containers
@@ -49,6 +52,7 @@ class Project:
     folder: Path
     port: int
     rest_port: int
+    web_port: int
 
     @property
     def models(self) -> Path:
@@ -67,6 +71,7 @@ class Project:
             "COMPOSE_PROFILES": "builtin",
             "DIGITS_PORT": str(self.port),
             "DIGITS_REST_PORT": str(self.rest_port),
+            "DIGITS_WEB_PORT": str(self.web_port),
             "DIGITS_MODELS": str(self.models),
             "DIGITS_OUT": str(self.out),
             "DIGITS_USER": USER,
@@ -95,7 +100,8 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with both images built and no version of the model yet."""
-    project = Project(f"digits-test-{os.getpid()}", tmp_path_factory.mktemp("compose"), _free_port(), _free_port())
+    ports = [_free_port() for _ in range(3)]
+    project = Project(f"digits-test-{os.getpid()}", tmp_path_factory.mktemp("compose"), *ports)
     (project.models / "digits").mkdir(parents=True)
     project.out.mkdir()
     project.out.chmod(0o777)  # whoever runs the tests, the container's user writes there
@@ -177,7 +183,8 @@ def _all_right(rows: list[dict[str, str]]) -> bool:
         ("builtin", {"builtin"}),
         ("builtin,batch", {"builtin", "batch"}),
         ("serving,monitoring", {"serving", "prometheus", "grafana"}),
-        ("*", {"serving", "builtin", "batch", "prometheus", "grafana"}),
+        ("builtin,web", {"builtin", "web"}),
+        ("*", {"serving", "builtin", "batch", "web", "prometheus", "grafana"}),
     ],
 )
 def test_every_profile_is_valid(profiles: str | None, services: set[str]) -> None:
@@ -192,7 +199,7 @@ def test_ports_are_opened_to_a_network_only_on_demand() -> None:
         environment = {"COMPOSE_PROFILES": "*"} | ({} if bind == "127.0.0.1" else {"DIGITS_BIND": bind})
         services = json.loads(_docker("compose", "config", "--format=json", environment=environment))["services"]
         ports = [port for service in services.values() for port in service.get("ports", [])]
-        assert len(ports) == 6
+        assert len(ports) == 7
         assert {port["host_ip"] for port in ports} == {bind}
 
 
@@ -237,6 +244,56 @@ def test_the_server_is_confined(builtin: Service) -> None:
     assert {binding["HostIp"] for port in host["PortBindings"].values() for binding in port} == {"127.0.0.1"}
     for path in ("/new", "/models/digits/new", "/opt/digits/new"):
         builtin.project.compose("exec", "--no-TTY", "builtin", "touch", path, code=1)
+
+
+WEB = """
+services:
+  web:
+    image: {project}-web
+    build:
+      dockerfile_inline: |
+        FROM python:3.11-slim-bookworm
+        RUN apt-get -qq update && apt-get -qq install --no-install-recommends nginx-light
+"""
+
+
+def _ask(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        return response.status, dict(response.getheaders()), response.read()
+    finally:
+        connection.close()
+
+
+def test_the_web_profile_puts_the_page_before_the_server(builtin: Service) -> None:
+    """Debian's nginx answers the page as digits-serve does, passes the API on, and is confined as the others."""
+    project = builtin.project
+    override = project.folder / "web.yaml"
+    override.write_text(WEB.format(project=project.name))
+    compose = ["--file", "compose.yaml", "--file", str(override), "--profile", "web"]
+    page = (ROOT / "serving" / "web" / "index.html").read_bytes()
+    image = base64.b64encode((ROOT / "samples" / "3" / "3-001.png").read_bytes()).decode()
+    try:
+        project.compose(*compose, "up", "--detach", "--build", "--wait", "--wait-timeout=60", "web")
+        status, headers, body = _ask(project.web_port, "GET", "/")
+        assert (status, body) == (200, page)
+        assert HEADERS.items() <= headers.items()
+        assert _ask(project.web_port, "GET", "/web/main.js")[1]["Content-Type"] == "text/javascript; charset=utf-8"
+        for path in ("/web/", "/web/..%2f..%2fetc%2fpasswd", "/monitoring/prometheus/metrics"):
+            assert _ask(project.web_port, "GET", path)[0] in {400, 404}
+        assert b"AVAILABLE" in _ask(project.web_port, "GET", "/v1/models/digits")[2]
+        request = json.dumps({"instances": [{"image_bytes": {"b64": image}}]}).encode()
+        status, _, body = _ask(project.web_port, "POST", "/v1/models/digits:predict", request)
+        assert (status, json.loads(body)["predictions"][0]["digit"]) == (200, 3)
+        state = project.inspect("web")
+        assert state["Config"]["User"] == USER
+        assert state["HostConfig"]["ReadonlyRootfs"]
+        assert state["State"]["Health"]["Status"] == "healthy"
+    finally:
+        project.compose(*compose, "rm", "--force", "--stop", "web")
 
 
 def test_the_batch_profile_writes_the_table(builtin: Service) -> None:

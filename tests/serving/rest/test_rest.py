@@ -78,6 +78,7 @@ def served(start_module: "Start", base_path: Path) -> tuple["Server", str]:
         f"--rest_api_port={port}",
         "--rest_api_timeout_in_ms=3000",
         "--max_request_bytes=1000000",
+        "--web=false",
     )
     server.wait_for("version 3 AVAILABLE")
     return server, f"http://127.0.0.1:{port}/v1/models"
@@ -217,6 +218,13 @@ def test_bad_paths(ask: Ask, method: str, path: str, status: int, text: str) -> 
     code, answer = ask(path, {"instances": [1.0]} if method == "POST" else None, method)
     assert code == status
     assert text in answer["error"]
+
+
+def test_the_page_can_be_turned_off(served: tuple["Server", str]) -> None:
+    """With --web=false, `/` and the page's files are paths like any other that is no part of the API."""
+    root = served[1].removesuffix("/v1/models")
+    for path in ("/", "/web/main.js"):
+        assert http(root + path) == (400, {"error": f"Malformed request: GET {path}"})
 
 
 def test_limits(ask: Ask, gate: "Gate") -> None:
