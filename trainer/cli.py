@@ -73,7 +73,11 @@ def _layers(recipe: Recipe) -> str:
 def train(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="The network to fit. --list shows all.", show_default=False),
+        typer.Argument(
+            metavar="RECIPE",
+            help="The network to fit; --list shows all. Or numbers, for a reader of fields; or adapt.",
+            show_default=False,
+        ),
     ] = None,
     *,
     data: Annotated[
@@ -151,6 +155,8 @@ def train(
             f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or numbers, for a reader; or adapt"
         )
     if name == ADAPT:
+        if teacher or h5:
+            raise UserError("adapt takes neither --teacher nor --h5; leave them away")
         out = out or Path("runs") / usual_name(ADAPT, seed)
         _adapt(labels or [], source or _SHIPPED_VERSION, data=data, group=group, out=out, seed=seed)
         return

@@ -15,14 +15,14 @@ from trainer.fitting.distill import Lessons
 class MixedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships no types
     """Batches for one epoch of `model.fit`: float32 [k, 28, 28] in 0 to 1 and targets, float32 [k, 10].
 
-    Half of each are labelled pictures, each as often as the others, distorted anew. The other half are lessons: images
-    that the old network knows, with its own answers. A batch depends on the seed and its place alone.
+    Each has labelled pictures, all of them equally often, distorted anew, and lessons: images that the old network
+    knows, with its own answers. A batch depends on the seed and its place alone.
 
     Args:
         images: of the labelled pictures, uint8 [n, 28, 28].
         labels: 0 to 9, or NO_DIGIT, whose target is the same for all digits; [n].
-        lessons: [copies, m].
-        settings: pictures of each kind in a batch, how certain labels are, and how pictures are distorted.
+        lessons: [m].
+        settings: how many of both a batch has, how certain labels are, and how pictures are distorted.
         steps: how many batches.
         seed: of all that is random.
     """
@@ -41,27 +41,26 @@ class MixedBatches(keras.utils.PyDataset):  # type: ignore[misc] # Keras ships n
         self._images = images
         self._labels = labels
         self._targets = targets_of(labels, settings.certainty)
-        self._lessons = lessons.reshape(-1)
+        self._lessons = lessons
         self._steps = steps
-        self._half = settings.half
-        self._augmentation = settings.augmentation
+        self._settings = settings
         self._seed = seed
         rng = np.random.default_rng(seed)
-        rounds = -(-steps * settings.half // len(images))
+        rounds = -(-steps * settings.labelled // len(images))
         self._order = np.concatenate([rng.permutation(len(images)) for _ in range(rounds)])
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        rng = np.random.default_rng([self._seed, index])
-        chosen = self._order[index * self._half : (index + 1) * self._half]
+        settings, rng = self._settings, np.random.default_rng([self._seed, index])
+        chosen = self._order[index * settings.labelled : (index + 1) * settings.labelled]
         images, labels = _floats(self._images[chosen]), self._labels[chosen]
         is_digit = labels != NO_DIGIT
-        images[is_digit] = other_hands(images[is_digit], labels[is_digit], self._augmentation.hands, rng)
-        lessons = self._lessons[rng.integers(0, len(self._lessons), self._half)]
+        images[is_digit] = other_hands(images[is_digit], labels[is_digit], settings.augmentation.hands, rng)
+        lessons = self._lessons[rng.integers(0, len(self._lessons), settings.lessons)]
         return (
-            np.concatenate([distort(images, self._augmentation, rng), _floats(lessons["image"])]),
+            np.concatenate([distort(images, settings.augmentation, rng), _floats(lessons["image"])]),
             np.concatenate([self._targets[chosen], lessons["target"].astype(np.float32)]),
         )
 

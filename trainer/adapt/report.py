@@ -222,8 +222,8 @@ def _write_doubted(folder: Path, outcome: Outcome) -> None:
         folder / DOUBTED_SHEET,
         thumbnails(labelled),
         [f"label {_text(judged.labels[place])}, or {judged.new[place].argmax()}?" for place in drawn],
-        title=f"{len(drawn)} of {counted(len(places), 'label')} that both networks doubt",
-        columns=6,
+        title=f"Labels that both networks doubt: {len(drawn)} of {len(places):,}",
+        columns=min(len(drawn), 6),
         notes=[each.name for each in labelled],
     )
 

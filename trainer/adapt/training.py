@@ -81,13 +81,13 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     pictures, missing = _pictures(asked, console)
     groups = pictures.digests if asked.group is None else groups_of(pictures.labelled, asked.group)
     fold = folds_of(groups, _FOLDS, asked.seed)
-    augmentation = settings.augmentation
+    usual = settings.lesson_augmentation
     keras.utils.set_random_seed(asked.seed)
     try:
         _keep_apart(kept, asked, settings, pictures, groups, model)
-        lessons = _lessons(old, temperature, dataset, augmentation, kept / LESSONS, seed=asked.seed, console=console)
+        lessons = _lessons(old, temperature, dataset, usual, kept, seed=asked.seed, console=console)
         learner = Learner(old, temperature, lessons, settings)
-        known = _known(dataset, augmentation, seed=asked.seed)
+        known = _known(dataset, usual, seed=asked.seed)
         new, held_out = _fit(learner, pictures, fold, known, asked.seed, kept, console)
     except OSError as error:
         raise CouldNotWriteError(f"{kept}: {error}; make room there, and repeat the command to go on") from error
@@ -175,25 +175,22 @@ def _lessons(
     temperature: float,
     dataset: Dataset,
     augmentation: Augmentation,
-    path: Path,
+    kept: Path,
     *,
     seed: int,
     console: Console,
 ) -> Lessons:
-    """What the old network says of distorted copies of the images that it was fitted to."""
+    """What the old network says of the images that it was fitted to, and of distorted copies of them; [m]."""
     count = max(1, min(_LESSONS, len(dataset.x_train) - _KNOWN))
     images, labels = dataset.x_train[:count], dataset.y_train[:count]
     with console.status("Drawing pictures that are no digit"):
         others = NonDigits(non_digits(min(_NON_DIGITS, count), digits=images, seed=seed), _NON_DIGIT_SHARE)
-    copies = DistortedBatches(
-        normalise_arrays(images),
-        keras.utils.to_categorical(labels, CLASSES),
-        augmentation=augmentation,
-        batch=_TOGETHER,
-        seed=seed,
-        others=others,
-    )
-    return teach([old], copies, path, copies=1, softness=temperature, console=console)
+    normal, targets = normalise_arrays(images), keras.utils.to_categorical(labels, CLASSES)
+    parts = []
+    for name, way, added in ((f"plain-{LESSONS}", Augmentation(), None), (LESSONS, augmentation, others)):
+        copies = DistortedBatches(normal, targets, augmentation=way, batch=_TOGETHER, seed=seed, others=added)
+        parts.append(teach([old], copies, kept / name, copies=1, softness=temperature, console=console)[0])
+    return np.concatenate(parts)
 
 
 def _known(dataset: Dataset, augmentation: Augmentation, *, seed: int) -> Known:

@@ -73,8 +73,11 @@ def compare(old: Bools, new: Bools, groups: Sequence[object] | None = None) -> P
 def mcnemar(one: int, other: int) -> float:
     """McNemar's exact test (1947), two-sided: the binomial probability of numbers as unequal as these or more so."""
     total = one + other
-    tail = sum(math.comb(total, count) for count in range(min(one, other) + 1))
-    return min(1.0, 2 * tail / 2**total) if total else 1.0
+    ways, tail = 1, 0
+    for count in range(min(one, other) + 1):
+        tail += ways
+        ways = ways * (total - count) // (count + 1)
+    return min(1.0, 2 * tail / (1 << total))
 
 
 def _variance(values: npt.NDArray[np.float64], place: npt.NDArray[np.integer]) -> float:
@@ -87,7 +90,7 @@ def _variance(values: npt.NDArray[np.float64], place: npt.NDArray[np.integer]) -
 def _wilson(right: Bools, place: npt.NDArray[np.integer]) -> Interval:
     """Wilson's score interval (1927), with as many pictures as say the same without groups (Rao and Scott 1992)."""
     share = float(right.mean())
-    alone = share * (1 - share) / len(right)
+    alone = share * (1 - share) / max(1, len(right) - 1)
     effect = max(1.0, _variance(right.astype(float), place) / alone) if alone else 1.0
     count = len(right) / effect
     centre = (share + _Z**2 / (2 * count)) / (1 + _Z**2 / count)

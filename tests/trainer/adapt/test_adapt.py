@@ -1,0 +1,228 @@
+"""Adapting a small network to labels of pictures that it reads wrong, and publishing it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT
+from trainer.adapt.settings import Settings
+from trainer.data.datasets import Dataset
+
+pytestmark = pytest.mark.training
+
+SAMPLE = ROOT / "tests" / "data" / "mnist_sample"
+SETTINGS = Settings(labelled=32, lessons=32, copies=20, steps=(60, 60))
+
+
+def _train(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-P", "-m", "trainer.cli", *map(str, arguments), "--data", str(SAMPLE)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the tests look at."""
+
+    old: Path
+    """Run folder of a small network on the sample."""
+    labels: Path
+    """A CSV of pictures of digits upside down, with writers, some letters and some wrong labels."""
+    wrong: list[str]
+    """Paths with wrong labels."""
+    result: "subprocess.CompletedProcess[str]"
+    """Of the command that adapted the network."""
+    run: Path
+    """Its run folder."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Its figures."""
+        found: dict[str, Any] = json.loads((self.run / "metrics.json").read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """One adaptation for all tests."""
+    from trainer.data.datasets import load  # noqa: PLC0415 - as the fixtures do
+
+    folder = tmp_path_factory.mktemp("adapt")
+    old = folder / "old"
+    result = _train("dense-128", "--out", old, "--seed", "1")
+    assert result.returncode == 0, result.stderr
+    wrong = _draw(folder / "pictures", load(SAMPLE))
+    run = folder / "adapted"
+    arguments: list[str | Path] = ["--labels", folder / "pictures" / "labels.csv", "--group", "writer", "--from", old]
+    result = _train("adapt", *arguments, "--out", run)
+    assert result.returncode == 0, result.stderr
+    return Made(old, folder / "pictures" / "labels.csv", wrong, result, run)
+
+
+def _draw(folder: Path, dataset: Dataset) -> list[str]:
+    """Digits upside down, dark on light, as PNG, TIFF and BMP; returns those with wrong labels."""
+    folder.mkdir()
+    lines, wrong = ["path,label,writer"], []
+    for place in range(300):
+        name = f"{place:03}.{('png', 'tif', 'bmp')[place % 3]}"
+        picture = np.pad(255 - dataset.x_test[place % 200][::-1, ::-1], 8, constant_values=255)
+        if place >= 200:
+            picture = np.pad(255 - dataset.x_train[place][::-1, ::-1], 8, constant_values=255)
+        Image.fromarray(picture).save(folder / name)
+        label = int(dataset.y_test[place] if place < 200 else dataset.y_train[place])
+        if place in (10, 20, 30):
+            label = (label + 5) % 10
+            wrong.append(name)
+        lines.append(f"{name},{label},writer {place // 10}")
+    for place in range(6):
+        Image.effect_noise((40, 40), 90).save(folder / f"noise-{place}.png")
+        lines.append(f"noise-{place}.png,none,nobody")
+    (folder / "broken.png").write_bytes(b"no picture")
+    Image.new("L", (40, 40), 255).save(folder / "empty.png")
+    lines += ["broken.png,3,nobody", "empty.png,4,nobody", "gone.png,5,nobody"]
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return wrong
+
+
+def test_labels_make_the_network_better(made: Made) -> None:
+    """Digits upside down are read on held-out writers after adapting, and MNIST's nearly as well as before."""
+    adapted = made.metrics["adapted"]
+    held_out = adapted["held_out"]
+    assert held_out["images"] == 301
+    assert held_out["new"]["right"] > held_out["old"]["right"] + 60
+    assert held_out["difference_interval"][0] > 0
+    assert held_out["mcnemar_p"] < 1e-6
+    assert held_out["old"]["interval"][1] < held_out["new"]["interval"][0]
+    assert adapted["mnist"]["difference"] > -0.1
+    assert (adapted["groups"], adapted["folds"]) == (31, 5)
+
+
+def test_what_is_passed_over_is_counted(made: Made) -> None:
+    """A file that is none, a broken one, a blank one, which nobody reads right, and pictures of no digit."""
+    counted = made.metrics["adapted"]["labels"]
+    assert (counted["digits"], counted["none"], counted["blank"], counted["unreadable"], counted["missing"]) == (
+        301,
+        6,
+        1,
+        1,
+        1,
+    )
+    assert "1 labelled file is not there: gone.png" in made.result.stderr
+    assert "1 file holds no picture: " in made.result.stderr
+
+
+def test_a_run_shows_before_and_after(made: Made) -> None:
+    """The table, the verdict, and the pictures."""
+    assert "held-out labels" in made.result.stdout
+    assert "It is better on labels that it has not seen." in made.result.stdout
+    for name in ("before_after.png", "confusion_before.png", "confusion.png", "reliability.png", "doubted.png"):
+        assert (made.run / name).stat().st_size > 10_000, name
+
+
+def test_wrong_labels_are_listed(made: Made) -> None:
+    """Most labels that are wrong are among the few that both networks doubt."""
+    listed = [line.split(",")[0] for line in (made.run / "doubted.csv").read_text().splitlines()[1:]]
+    found = {Path(path).name for path in listed}
+    assert len(found & set(made.wrong)) >= 2
+    assert len(found) < 100
+
+
+def test_the_gate_publishes_what_is_better(made: Made, tmp_path: Path) -> None:
+    """A run that loses too much of MNIST needs --accept-worse; what is published answers as the adapted network."""
+    import tensorflow as tf  # noqa: PLC0415 - seconds
+
+    run = tmp_path / "run"
+    shutil.copytree(made.run, run)
+    metrics = made.metrics
+    metrics["adapted"]["mnist"]["new"]["accuracy"] = metrics["adapted"]["mnist"]["old"]["accuracy"] - 0.002
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    to = tmp_path / "models"
+    refused = _export(run, to)
+    assert refused.returncode == 2
+    assert "0.20 points less" in refused.stderr
+    assert "--accept-worse" in refused.stderr
+    assert not to.exists()
+    accepted = _export(run, to, "--accept-worse")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "accepted: it reads" in accepted.stdout
+    answer = tf.saved_model.load(str(to / "1")).signatures["serving_default"]
+    files = [path.read_bytes() for path in sorted(made.labels.parent.glob("*.png"))[:60]]
+    lines = dict(line.split(",")[:2] for line in made.labels.read_text().splitlines())
+    labels = [int(lines[path.name]) for path in sorted(made.labels.parent.glob("*.png"))[:60]]
+    digits = answer(image_bytes=tf.constant(files))["digit"].numpy()
+    assert (digits == labels).mean() > 0.8
+
+
+def _export(run: Path, to: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-P", "-m", "exporter.cli", str(run), "--to", str(to), *flags]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_an_interrupted_run_goes_on(made: Made, tmp_path: Path) -> None:
+    """Folds that are done are not fitted again, and the same seed gives the same figures; other labels are refused."""
+    from rich.console import Console  # noqa: PLC0415 - as below
+
+    from exporter.command import UserError  # noqa: PLC0415 - as below
+    from trainer.adapt.training import Asked, adapt  # noqa: PLC0415 - imports TensorFlow
+
+    kept = tmp_path / "kept"
+
+    def run(name: str, seed: int = 3) -> dict[str, Any]:
+        (tmp_path / name).mkdir()
+        asked = Asked(labels=[made.labels], source=made.old, data=SAMPLE, group="writer", seed=seed)
+        adapt(asked, folder=tmp_path / name, kept=kept, console=Console(quiet=True), settings=SETTINGS)
+        metrics: dict[str, Any] = json.loads((tmp_path / name / "metrics.json").read_text())
+        return metrics
+
+    whole = run("whole")
+    folds = sorted(kept.glob("fold-*.npz"))
+    assert len(folds) == 5
+    for path in folds[3:]:
+        path.unlink()
+    before = [path.stat().st_mtime_ns for path in folds[:3]]
+    again = run("again")
+    assert [path.stat().st_mtime_ns for path in folds[:3]] == before
+    assert again["adapted"]["held_out"] == whole["adapted"]["held_out"]
+    assert again["temperature"] == pytest.approx(whole["temperature"])
+    with pytest.raises(UserError, match="holds an interrupted run of other labels"):
+        run("other", seed=4)
+
+
+def test_one_group_cannot_be_judged(made: Made, tmp_path: Path) -> None:
+    """Where all pictures are of one writer, nobody knows whether the network is better, and it is said."""
+    out = tmp_path / "run"
+    lines = made.labels.read_text().splitlines()
+    (made.labels.parent / "few.csv").write_text("\n".join(lines[:20]) + "\n")
+    result = _train(
+        "adapt", "--labels", made.labels.parent / "few.csv", "--group", "parent", "--from", made.old, "--out", out
+    )
+    assert result.returncode == 0, result.stderr
+    assert "nobody can tell whether it is better" in result.stdout
+    assert json.loads((out / "metrics.json").read_text())["adapted"]["held_out"] is None
+    refused = _export(out, tmp_path / "models")
+    assert refused.returncode == 2
+    assert "nobody knows whether it is better" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "name a CSV or a folder of them with --labels"),
+        (["--labels", "nothing.csv"], "nothing.csv: No such file"),
+        (["--labels", str(SAMPLE)], "folders named 0 to 9"),
+    ],
+)
+def test_wrong_usage_is_told(arguments: list[str], told: str, tmp_path: Path) -> None:
+    """One line, and exit code 2."""
+    result = _train("adapt", *arguments, "--out", tmp_path / "run")
+    assert result.returncode == 2
+    assert told in result.stderr
+    assert not os.listdir(tmp_path)  # noqa: PTH208 - names
