@@ -42,7 +42,7 @@ class Learner:
         lessons: Lessons,
         settings: Settings,
     ) -> None:
-        self._model = folded(model)
+        self._model, self._adapted = folded(model), folded(model)
         self._begin = self._model.get_weights()
         self._lessons = lessons
         self._settings = settings
@@ -73,7 +73,7 @@ class Learner:
             on_step: told how many of its steps are done.
 
         Returns:
-            The fitted network, the same object each time.
+            The adapted network, not compiled, and the same object each time.
         """
         settings = self._settings
         batches = MixedBatches(
@@ -98,10 +98,10 @@ class Learner:
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=end_batch)
         self._model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[progress])
         fitted = self._model.get_weights()
-        self._model.set_weights(
+        self._adapted.set_weights(
             [old + settings.share * (new - old) for old, new in zip(self._begin, fitted, strict=True)]
         )
-        return self._model
+        return self._adapted
 
 
 def folded(model: keras.Model) -> keras.Model:

@@ -82,9 +82,8 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     groups = pictures.digests if asked.group is None else groups_of(pictures.labelled, asked.group)
     fold = folds_of(groups, _FOLDS, asked.seed)
     usual = settings.lesson_augmentation
-    keras.utils.set_random_seed(asked.seed)
     try:
-        _keep_apart(kept, asked, settings, pictures, groups, model)
+        _keep_apart(kept, asked, settings, pictures, groups, [dataset.x_train, *model.get_weights()])
         lessons = _lessons(old, temperature, dataset, usual, kept, seed=asked.seed, console=console)
         learner = Learner(old, temperature, lessons, settings)
         known = _known(dataset, usual, seed=asked.seed)
@@ -118,8 +117,7 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
         mnist=mnist,
     )
     try:
-        # A copy without the optimizer's state, which is twice as large as the network.
-        records.write_model(folder, folded(new), h5=False)
+        records.write_model(folder, new, h5=False)
         records.write_warmup(folder, dataset, seed=asked.seed)
         write(folder, outcome, seed=asked.seed, seconds=time.perf_counter() - start)
     except OSError as error:
@@ -131,8 +129,6 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
 
 def _pictures(asked: Asked, console: Console) -> tuple[Pictures, list[str]]:
     labels = read_labels(asked.labels)
-    if not any(each.label != NO_DIGIT for each in labels.labelled):
-        raise UserError("no digit is among the labels; adapting needs some, of every kind that is to be read")
     if asked.group is not None:
         groups_of(labels.labelled, asked.group)  # a mistake in it is told before minutes of work
     with bar(console) as progress:
@@ -140,6 +136,8 @@ def _pictures(asked: Asked, console: Console) -> tuple[Pictures, list[str]]:
         pictures = read_pictures(labels.labelled, lambda done: progress.advance(task, done))
     _say(console, labels.missing, "labelled file is not there", "labelled files are not there")
     _say(console, [each.name for each in pictures.unreadable], "file holds no picture", "files hold no picture")
+    if not (pictures.has_ink & (pictures.labels != NO_DIGIT)).any():
+        raise UserError("no picture of a digit is among the labels; adapting needs some of each digit")
     return pictures, labels.missing
 
 
@@ -151,20 +149,27 @@ def _say(console: Console, names: list[str], one: str, many: str) -> None:
 
 
 def _keep_apart(
-    kept: Path, asked: Asked, settings: Settings, pictures: Pictures, groups: Sequence[str], model: keras.Model
+    kept: Path,
+    asked: Asked,
+    settings: Settings,
+    pictures: Pictures,
+    groups: Sequence[str],
+    others: Sequence[npt.NDArray[np.generic]],
 ) -> None:
-    """Go on with an interrupted run only if it is the same."""
+    """Go on with an interrupted run only if it is the same, down to the arrays of the old network and what it knows."""
     digest = hashlib.sha256()
     for each, content, group in zip(pictures.labelled, pictures.digests, groups, strict=True):
         digest.update(f"{content} {each.label} {group}\n".encode(errors="surrogateescape"))
-    for weights in model.get_weights():
-        digest.update(weights.tobytes())
+    for array in others:
+        digest.update(array.tobytes())
     text = json.dumps({"seed": asked.seed, "settings": asdict(settings), "digest": digest.hexdigest()})
     path = kept / _SETTINGS
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return
     if path.exists():
-        raise UserError(f"{kept} holds an interrupted run of other labels; remove it or choose another --out")
+        raise UserError(
+            f"{kept} holds an interrupted run of other labels or another network; remove it or choose another --out"
+        )
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
