@@ -22,6 +22,8 @@ from trainer.adapt.report import Outcome, table, verdict
 from trainer.adapt.settings import Settings
 from trainer.adapt.training import Asked, adapt
 from trainer.data.datasets import Dataset, load
+from trainer.data.labels import Labelled
+from trainer.data.pictures import read_pictures, thumbnails
 
 pytestmark = pytest.mark.training
 
@@ -140,11 +142,31 @@ def test_a_run_shows_before_and_after(made: Made) -> None:
 
 
 def test_wrong_labels_are_listed(made: Made) -> None:
-    """Most labels that are wrong are among the few that both networks doubt."""
+    """A label that is wrong is among the few that both networks doubt, though neither network is a good one."""
     listed = [line.split(",")[0] for line in (made.run / "doubted.csv").read_text().splitlines()[1:]]
     found = {Path(path).name for path in listed}
-    assert len(found & set(made.wrong)) >= 2
-    assert len(found) < 100
+    assert found & set(made.wrong)
+    assert len(found) < 20
+
+
+def test_pages_and_thumbnails(tmp_path: Path) -> None:
+    """A page of a TIFF is read as it stands, and the sheet has the pictures themselves, whole and in white squares."""
+    digits = [Image.fromarray(_leaning(digit)) for digit in load(SAMPLE).x_train[:2]]
+    digits[0].save(tmp_path / "scan.tif", save_all=True, append_images=digits[1:])
+    digits[1].crop((0, 10, 60, 50)).save(tmp_path / "second.png")
+    pages = [Labelled(tmp_path / "scan.tif", page, 3) for page in (0, 1, 2)]
+    pictures = read_pictures([*pages, Labelled(tmp_path / "second.png", 0, 3)], lambda _: None)
+    assert (pictures.forms[0] == pictures.forms[1]).all()
+    assert (
+        np.abs(pictures.images[2] - pictures.images[3]).mean()
+        < 0.02
+        < np.abs(pictures.images[1] - pictures.images[2]).mean()
+    )
+    assert len(set(pictures.digests)) == 4
+    square = thumbnails(pictures.labelled)[3]
+    assert square.shape == (112, 112)
+    assert (square[:18] == 255).all()
+    assert square.min() < 100
 
 
 def test_the_gate_publishes_what_is_better(made: Made, tmp_path: Path) -> None:
