@@ -94,6 +94,11 @@ def temperatures(found: HeldOut, labels: npt.NDArray[np.integer], known: Known) 
 
     The temperature of all folds calibrates what is served. The answers to each fold are calibrated by what the other
     folds say, so that figures about them are honest.
+
+    Args:
+        found: what was said.
+        labels: 0 to 9; NO_DIGIT for what says nothing about confidence; [n].
+        known: the digits beside them.
     """
 
     def of_all_but(number: int) -> float:

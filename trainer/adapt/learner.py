@@ -1,7 +1,7 @@
 """A fitted network that learns from labels, and keeps to its own answers about what it was fitted to.
 
-Learning without forgetting (Li and Hoiem 2016), with rehearsal: beside each labelled picture it sees a distorted
-training image of MNIST, whose target is what the old network says of that very copy.
+Learning without forgetting (Li and Hoiem 2016), with rehearsal: beside labelled pictures it sees training images of
+MNIST, as they are and distorted, whose targets are what the old network says of these very copies.
 """
 
 from collections.abc import Callable

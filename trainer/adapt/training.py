@@ -94,7 +94,8 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     old_answers = predict(old, pictures.images, temperature)
     judged = None
     if held_out is not None:
-        temperature_now, new_answers = temperatures(held_out, pictures.labels, known)
+        readable = np.where(pictures.has_ink, pictures.labels, NO_DIGIT)
+        temperature_now, new_answers = temperatures(held_out, readable, known)
         judged = Judged(old_answers, new_answers, pictures.labels, pictures.has_ink)
     else:
         temperature_now = temperature
@@ -222,7 +223,7 @@ def _fit(
     found = None
     with bar(console) as progress:
         task = progress.add_task("", total=steps)
-        if count > 1:
+        if count > 1 and all(sizes):
             progress.update(task, description=f"{counted(count, 'fold')}, then all labels")
             found = hold_out(
                 learner,
