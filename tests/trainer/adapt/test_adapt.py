@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,12 @@ class Made:
     """Of adapting the network."""
     said: str
     """What was printed meanwhile."""
+    asked: Asked
+    """What it was made from."""
     run: Path
     """The run folder."""
+    kept: Path
+    """What would have been left of it, had it been interrupted."""
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -74,7 +78,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     said = io.StringIO()
     asked = Asked(labels=[folder / "pictures" / "labels.csv"], source=old, data=SAMPLE, group="writer", seed=0)
     outcome = adapt(asked, folder=run, kept=folder / "kept", console=Console(file=said, width=200), settings=SETTINGS)
-    return Made(old, folder / "pictures" / "labels.csv", wrong, outcome, said.getvalue(), run)
+    return Made(old, asked.labels[0], wrong, outcome, said.getvalue(), asked, run, folder / "kept")
 
 
 def _draw(folder: Path, dataset: Dataset) -> list[str]:
@@ -201,28 +205,20 @@ def _export(run: Path, to: Path, *flags: str) -> "subprocess.CompletedProcess[st
 
 
 def test_an_interrupted_run_goes_on(made: Made, tmp_path: Path) -> None:
-    """Folds that are done are not fitted again, and the same seed gives the same figures; other labels are refused."""
-    kept = tmp_path / "kept"
-
-    def run(name: str, seed: int = 3) -> dict[str, Any]:
-        (tmp_path / name).mkdir()
-        asked = Asked(labels=[made.labels], source=made.old, data=SAMPLE, group="writer", seed=seed)
-        adapt(asked, folder=tmp_path / name, kept=kept, console=Console(quiet=True), settings=SETTINGS)
-        metrics: dict[str, Any] = json.loads((tmp_path / name / "metrics.json").read_text())
-        return metrics
-
-    whole = run("whole")
-    folds = sorted(kept.glob("fold-*.npz"))
+    """Folds that are done are not fitted again, and the same seed gives the same figures; another run is refused."""
+    folds = sorted(made.kept.glob("fold-*.npz"))
     assert len(folds) == 5
     for path in folds[3:]:
         path.unlink()
     before = [path.stat().st_mtime_ns for path in folds[:3]]
-    again = run("again")
+    outcome = adapt(made.asked, folder=tmp_path, kept=made.kept, console=Console(quiet=True), settings=SETTINGS)
     assert [path.stat().st_mtime_ns for path in folds[:3]] == before
-    assert again["adapted"]["held_out"] == whole["adapted"]["held_out"]
-    assert again["temperature"] == pytest.approx(whole["temperature"])
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert again["adapted"] == made.metrics["adapted"]
+    assert outcome.temperature == pytest.approx(made.outcome.temperature)
+    other = replace(made.asked, seed=4)
     with pytest.raises(UserError, match="holds an interrupted run of other labels"):
-        run("other", seed=4)
+        adapt(other, folder=tmp_path, kept=made.kept, console=Console(quiet=True), settings=SETTINGS)
 
 
 def test_one_group_cannot_be_judged(made: Made, tmp_path: Path) -> None:
