@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from exporter.command import SHIPPED_MODEL, UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
+from trainer.data.labels import read_labels
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
@@ -229,13 +230,14 @@ def _adapt(labels: list[Path], source: Path, *, data: Path | None, group: str | 
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     console = Console(stderr=True)
     kept = checkpoints_of(out)
+    found = read_labels(labels)
     try:
         with new_run_folder(out) as folder:
             with console.status("Starting TensorFlow"):
                 quiet_tensorflow()
                 from trainer.adapt import report, training
                 from trainer.adapt.settings import Settings
-            asked = training.Asked(labels=labels, source=source, data=data, group=group, seed=seed)
+            asked = training.Asked(labels=found, source=source, data=data, group=group, seed=seed)
             outcome = training.adapt(asked, folder=folder, kept=kept, console=console, settings=Settings())
     except KeyboardInterrupt:
         typer.echo("digits-train: interrupted, the same command goes on with the folds that are done", err=True)

@@ -27,7 +27,7 @@ from trainer.data.batches import DistortedBatches
 from trainer.data.datasets import Dataset, load
 from trainer.data.groups import folds_of, groups_of
 from trainer.data.hands import other_hands
-from trainer.data.labels import read_labels
+from trainer.data.labels import Labels
 from trainer.data.nondigits import NonDigits, non_digits
 from trainer.data.pictures import Pictures, read_pictures
 from trainer.fitting.distill import Lessons, teach
@@ -49,8 +49,8 @@ _SETTINGS = "settings.json"
 class Asked:
     """What a run is to do."""
 
-    labels: Sequence[Path]
-    """Folders and CSV files."""
+    labels: Labels
+    """Of which files."""
     source: Path
     """Run folder or published version of the network to adapt."""
     data: Path | None
@@ -78,7 +78,7 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     dataset = load(asked.data)
     model, temperature = load_source(asked.source)
     old = folded(model)
-    pictures, missing = _pictures(asked, console)
+    pictures = _pictures(asked, console)
     groups = pictures.digests if asked.group is None else groups_of(pictures.labelled, asked.group)
     fold = folds_of(groups, _FOLDS, asked.seed)
     usual = settings.lesson_augmentation
@@ -109,7 +109,7 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     outcome = Outcome(
         source=asked.source,
         pictures=pictures,
-        missing=missing,
+        missing=asked.labels.missing,
         groups=groups,
         grouped_by=asked.group,
         folds=int(fold.max()) + 1,
@@ -128,8 +128,8 @@ def adapt(asked: Asked, *, folder: Path, kept: Path, console: Console, settings:
     return outcome
 
 
-def _pictures(asked: Asked, console: Console) -> tuple[Pictures, list[str]]:
-    labels = read_labels(asked.labels)
+def _pictures(asked: Asked, console: Console) -> Pictures:
+    labels = asked.labels
     if asked.group is not None:
         groups_of(labels.labelled, asked.group)  # a mistake in it is told before minutes of work
     with bar(console) as progress:
@@ -139,7 +139,7 @@ def _pictures(asked: Asked, console: Console) -> tuple[Pictures, list[str]]:
     _say(console, [each.name for each in pictures.unreadable], "file holds no picture", "files hold no picture")
     if not (pictures.has_ink & (pictures.labels != NO_DIGIT)).any():
         raise UserError("no picture of a digit is among the labels; adapting needs some of each digit")
-    return pictures, labels.missing
+    return pictures
 
 
 def _say(console: Console, names: list[str], one: str, many: str) -> None:

@@ -22,7 +22,7 @@ from trainer.adapt.report import Outcome, table, verdict
 from trainer.adapt.settings import Settings
 from trainer.adapt.training import Asked, adapt
 from trainer.data.datasets import Dataset, load
-from trainer.data.labels import Labelled
+from trainer.data.labels import Labelled, read_labels
 from trainer.data.pictures import read_pictures, thumbnails
 
 pytestmark = pytest.mark.training
@@ -76,9 +76,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     run = folder / "adapted"
     run.mkdir()
     said = io.StringIO()
-    asked = Asked(labels=[folder / "pictures" / "labels.csv"], source=old, data=SAMPLE, group="writer", seed=0)
+    labels = folder / "pictures" / "labels.csv"
+    asked = Asked(labels=read_labels([labels]), source=old, data=SAMPLE, group="writer", seed=0)
     outcome = adapt(asked, folder=run, kept=folder / "kept", console=Console(file=said, width=200), settings=SETTINGS)
-    return Made(old, asked.labels[0], wrong, outcome, said.getvalue(), asked, run, folder / "kept")
+    return Made(old, labels, wrong, outcome, said.getvalue(), asked, run, folder / "kept")
 
 
 def _draw(folder: Path, dataset: Dataset) -> list[str]:
