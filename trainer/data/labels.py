@@ -102,10 +102,13 @@ def _of_folder(folder: Path) -> list[Labelled]:
 def _of_csv(path: Path, missing: list[str]) -> list[Labelled]:
     try:
         # Names that are no UTF-8 keep their bytes; spreadsheets begin a file with a byte order mark.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
-            rows = list(_labels_of(lines, str(path)))
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            lines = list(file)
     except OSError as error:
         raise UserError(f"--labels {path}: {error.strerror}; give a CSV of path,label or a folder") from None
+    if _WAS in _heading(next(csv.reader(lines[:1]), [])) and not lines[-1].endswith("\n"):
+        lines.pop()  # a decision that was not written whole, and does not count
+    rows = list(_labels_of(iter(lines), str(path)))
     if not rows:
         raise UserError(f"--labels {path} holds no labels: wanted are lines of path,label")
     found = []

@@ -47,7 +47,7 @@ def test_more_columns_are_kept(folder: Path) -> None:
 
 
 def test_a_record_of_a_review(folder: Path) -> None:
-    """The last line of a path counts; who is unsure, or has taken a label back, says nothing."""
+    """The last line of a path counts; who is unsure, or has taken a label back, says nothing, nor does half a line."""
     text = "path,was,confidence,label,by,when\n"
     for path, label in (
         ("3/a", "8"),
@@ -58,6 +58,7 @@ def test_a_record_of_a_review(folder: Path) -> None:
         ("other/d", ""),
     ):
         text += f"scans/{path}.png,3,0.51,{label},ann,2026-11-30T12:00:00Z\n"
+    text += "scans/3/a.png,3,0.5"
     assert _read(folder, text, "preds.review.csv") == [("scans/3/a.png", 5), ("scans/none/c.png", NO_DIGIT)]
 
 
