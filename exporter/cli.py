@@ -5,11 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from exporter.command import UserError, VersionOption, quiet_tensorflow, require_extra, run
-from exporter.contract import MODEL_NAME
-
-# Beside this package, in a checkout as in a wheel.
-_SHIPPED_MODEL = Path(__file__).parent.parent / "serving" / "models" / MODEL_NAME
+from exporter.command import SHIPPED_MODEL, UserError, VersionOption, quiet_tensorflow, require_extra, run
+from exporter.gate import objections
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,6 +39,13 @@ def export(
             show_default=False,
         ),
     ] = None,
+    accept_worse: Annotated[
+        bool,
+        typer.Option(
+            "--accept-worse",
+            help="Publish an adapted run even if it is not known to be better, or reads less of MNIST.",
+        ),
+    ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Draw how the normaliser sees FILES, and the answers, to --out.")
     ] = False,
@@ -55,7 +59,7 @@ def export(
         typer.Option(
             "--model", help="With --show: model folder whose newest version answers.", show_default="the shipped model"
         ),
-    ] = _SHIPPED_MODEL,
+    ] = SHIPPED_MODEL,
     version: VersionOption = False,  # noqa: ARG001 - answered before the command runs
 ) -> None:
     """Publish a run as the next version of a model: write it, verify it in a fresh process, warm it up, rename it.
@@ -73,10 +77,15 @@ def export(
             raise UserError("name the model folder with --to, or draw pictures with --show FILES... --out sheet.png")
         if len(paths) != 1:
             raise UserError(f"one run folder is published at a time, not {len(paths)}")
-        _publish(paths[0], to, dtype, numbers)
+        _publish(paths[0], to, dtype, numbers, accept_worse=accept_worse)
 
 
-def _publish(run_folder: Path, to: Path, dtype: str, numbers: Path | None) -> None:
+def _publish(run_folder: Path, to: Path, dtype: str, numbers: Path | None, *, accept_worse: bool) -> None:
+    against = objections(run_folder)
+    if against and not accept_worse:
+        raise UserError(
+            f"{run_folder} is not published: {'; '.join(against)}. --accept-worse publishes it all the same"
+        )
     require_extra("train", "tensorflow", "keras", "tensorflow_serving")
     from rich.console import Console
 
@@ -89,6 +98,8 @@ def _publish(run_folder: Path, to: Path, dtype: str, numbers: Path | None) -> No
     typer.echo(
         f"published {folder}: version {folder.name}, {size / 1e6:.1f} MB, verified as Python and the server run it"
     )
+    if against:
+        typer.echo(f"accepted: {'; '.join(against)}")
 
 
 def _show(files: list[Path], model: Path, out: Path, read: str) -> None:

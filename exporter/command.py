@@ -6,9 +6,15 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
+
+from exporter.contract import MODEL_NAME
+
+SHIPPED_MODEL: Final = Path(__file__).parent.parent / "serving" / "models" / MODEL_NAME
+"""The model folder that comes with digits: beside this package, in a checkout as in a wheel."""
 
 
 class UserError(Exception):

@@ -16,6 +16,8 @@ RUN_WARMUP: Final = "warmup"
 RUN_METRICS: Final = "metrics.json"
 RUN_TEMPERATURE: Final = "temperature"
 """Its number that calibrates confidence; 1 where it is missing."""
+RUN_ADAPTED: Final = "adapted"
+"""Its object that compares an adapted network with the one it was made from; other runs have none."""
 RUN_READER: Final = "reader.npz"
 """What `digits-train numbers` has fitted: the weights of the reader of numbers."""
 

@@ -11,12 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from exporter.command import UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
+from exporter.command import SHIPPED_MODEL, UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
+from trainer.data.labels import read_labels
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
 
 READER = "numbers"
 """Not the name of a network, but of the reader of fields."""
+ADAPT = "adapt"
+"""Nor this: it goes on with a fitted network."""
+_SHIPPED_VERSION = SHIPPED_MODEL / "1"
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -70,7 +74,11 @@ def _layers(recipe: Recipe) -> str:
 def train(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="The network to fit. --list shows all.", show_default=False),
+        typer.Argument(
+            metavar="RECIPE",
+            help="The network to fit; --list shows all. Or numbers, for a reader of fields; or adapt.",
+            show_default=False,
+        ),
     ] = None,
     *,
     data: Annotated[
@@ -104,8 +112,26 @@ def train(
         Path | None,
         typer.Option(
             "--from",
-            help="For numbers: the run folder, or the published version, whose network judges what may be a digit.",
+            help="The run folder, or the published version, of the network to go on with: for numbers, it judges what "
+            "may be a digit; for adapt, it is adapted.",
+            show_default="for adapt the included model",
+        ),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For adapt: a folder of folders named by digit, a CSV of path,label, or the record of a review. "
+            "Repeatable.",
             show_default=False,
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="For adapt: which pictures belong together, such as a writer's: parent for those of a folder, a "
+            "column of the CSV, or a regular expression with a group in parentheses. Figures are about groups that the "
+            "network has not seen.",
+            show_default="each picture alone",
         ),
     ] = None,
     h5: Annotated[bool, typer.Option("--h5", help="Also save the network as mnist_model.h5.")] = False,
@@ -117,10 +143,26 @@ def train(
 ) -> None:
     """Fit a network on MNIST. Write a run folder with the model, metrics, history, warm-up digits and pictures.
 
+    digits-train RECIPE
+
+    digits-train numbers --from RUN
+
+    digits-train adapt --labels FILE
+
     If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
     if name is None:
-        raise UserError(f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or numbers, for a reader")
+        raise UserError(
+            f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or numbers, for a reader; or adapt"
+        )
+    if name == ADAPT:
+        if teacher or h5:
+            raise UserError("adapt takes neither --teacher nor --h5; leave them away")
+        out = out or Path("runs") / usual_name(ADAPT, seed)
+        _adapt(labels or [], source or _SHIPPED_VERSION, data=data, group=group, out=out, seed=seed)
+        return
+    if labels or group:
+        raise UserError("--labels and --group are for digits-train adapt; leave them away")
     if name == READER:
         _train_reader(source, data=data, out=out or Path("runs") / usual_name(READER, seed), seed=seed)
         return
@@ -180,6 +222,32 @@ def _train_reader(source: Path | None, *, data: Path | None, out: Path, seed: in
         f"strings of test digits read exactly {summary.exact:.2%}, digit error {summary.digit_error:.2%}, "
         f"{summary.seconds:.1f} s"
     )
+
+
+def _adapt(labels: list[Path], source: Path, *, data: Path | None, group: str | None, out: Path, seed: int) -> None:
+    if not labels:
+        raise UserError("adapt learns from labels; name a CSV or a folder of them with --labels")
+    require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
+    console = Console(stderr=True)
+    kept = checkpoints_of(out)
+    found = read_labels(labels)
+    try:
+        with new_run_folder(out) as folder:
+            with console.status("Starting TensorFlow"):
+                quiet_tensorflow()
+                from trainer.adapt import report, training
+                from trainer.adapt.settings import Settings
+            asked = training.Asked(labels=found, source=source, data=data, group=group, seed=seed)
+            outcome = training.adapt(asked, folder=folder, kept=kept, console=console, settings=Settings())
+    except KeyboardInterrupt:
+        typer.echo("digits-train: interrupted, the same command goes on with the folds that are done", err=True)
+        sys.stderr.flush()
+        os._exit(130)
+    shutil.rmtree(kept, ignore_errors=True)
+    typer.echo(f"{out}")
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(report.table(outcome))
+    for sentence in report.verdict(outcome):
+        typer.echo(sentence)
 
 
 def _what_is_kept(checkpoints: Path) -> str:

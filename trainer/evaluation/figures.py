@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from exporter.figures import DPI, write
 from trainer.evaluation.calibrate import BINS, Reliability
+from trainer.evaluation.paired import Paired
 
 _TRAINING, _VALIDATION = "#1f5fa8", "#d9730d"
 
@@ -70,4 +71,30 @@ def reliability(path: Path, found: Reliability, *, title: str) -> None:
         below.text(left + 0.5 / BINS, count, f"{count:,}", ha="center", va="bottom", size=8)
     below.set_xlabel("confidence", size=11)
     below.set_ylabel("images", size=11)
+    write(figure, path)
+
+
+def before_after(path: Path, rows: Sequence[tuple[str, Paired]]) -> None:
+    """Draw accuracies of an old and a new network with their 95 % intervals, a set of pictures in each panel.
+
+    Args:
+        path: the PNG to write.
+        rows: name and figures of each set.
+    """
+    figure = Figure(figsize=(4.2 * len(rows) + 0.8, 4.5), dpi=DPI, layout="constrained")
+    for place, (name, compared) in enumerate(rows, start=1):
+        axes = figure.add_subplot(1, len(rows), place)
+        sides = (
+            ("before", compared.old, compared.old_interval, _TRAINING),
+            ("after", compared.new, compared.new_interval, _VALIDATION),
+        )
+        for column, (_, share, (low, high), colour) in enumerate(sides):
+            reach = [[max(0, share - low)], [max(0, high - share)]]
+            axes.errorbar([column], [share], reach, fmt="o", markersize=7, capsize=6, color=colour)
+            axes.annotate(f"{share:.2%}", (column, share), (10, 0), textcoords="offset points", va="center", size=11)
+        axes.set(xlim=(-0.5, 1.7), xticks=[0, 1], xticklabels=[label for label, *_ in sides])
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_ylabel("accuracy, with 95 % interval", size=11)
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_title(f"{name}: {compared.images:,} pictures, p {compared.p:.2g}", size=11)
     write(figure, path)

@@ -43,7 +43,7 @@ def teach(
             them needs no teacher.
         path: file of the mean answers, 0.8 kB for each copy, to be removed when the student is fitted.
         copies: of each image.
-        softness: the temperature of the answers, at least 1.
+        softness: the temperature of the answers; above 1 softens them.
         console: where progress is shown, if it is a terminal.
 
     Returns:

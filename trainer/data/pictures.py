@@ -1,0 +1,125 @@
+"""Labelled pictures, of any kind that Pillow opens, in MNIST's form: brought there as serving does."""
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from exporter.command import UserError
+from exporter.picture.closer import read
+from trainer.data.labels import Labelled
+
+_TOGETHER = 64
+_SERVED = (b"\x89PNG", b"\xff\xd8")  # how the formats begin that the signature takes
+_PNG_MODES = ("1", "L", "LA", "I;16", "RGB", "RGBA")
+_THUMBNAIL = 112
+_PILLOW_FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Pictures that could be decoded."""
+
+    labelled: list[Labelled]
+    forms: npt.NDArray[np.uint8]
+    """[n, 28, 28], white ink on black; zeros where there is no ink."""
+    has_ink: npt.NDArray[np.bool_]
+    """[n]; serving answers `blank` to the others."""
+    digests: list[str]
+    """SHA-256 of each file; the page is added to that of a part of a file."""
+    unreadable: list[Labelled]
+    """Those that are no picture, or a broken or too large one."""
+
+    @property
+    def images(self) -> npt.NDArray[np.float32]:
+        """What networks see, [n, 28, 28], 0 to 1."""
+        return self.forms.astype(np.float32) / np.float32(255)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """0 to 9, NO_DIGIT for what is no digit; [n]."""
+        return np.array([each.label for each in self.labelled], np.int64)
+
+
+def read_pictures(labelled: Sequence[Labelled], on_done: Callable[[int], None]) -> Pictures:
+    """Read files and bring them into MNIST's form.
+
+    Args:
+        labelled: which files.
+        on_done: told after each some how many more are done.
+
+    Raises:
+        UserError: a file cannot be read from the disk, or none holds a picture.
+    """
+    graph = tf.function(read, autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+    kept: list[Labelled] = []
+    unreadable: list[Labelled] = []
+    digests, forms, inks = [], [], []
+    for start in range(0, len(labelled), _TOGETHER):
+        some = labelled[start : start + _TOGETHER]
+        contents = [_contents(each.file) for each in some]
+        encoded = [_served(content, each.page) for content, each in zip(contents, some, strict=True)]
+        code, index, field, has_ink = (part.numpy() for part in graph(tf.constant(encoded)))
+        good = np.flatnonzero(code == 0).tolist()
+        order = index.argsort()
+        forms.append(np.rint(255 * field[order]).astype(np.uint8))
+        inks.append(has_ink[order])
+        kept += [some[place] for place in good]
+        digests += [f"{hashlib.sha256(contents[place]).hexdigest()}{some[place].page}" for place in good]
+        unreadable += [some[place] for place in np.flatnonzero(code).tolist()]
+        on_done(len(some))
+    if not kept:
+        raise UserError(f"none of the {len(labelled):,} labelled files holds a picture, such as {labelled[0].name}")
+    return Pictures(kept, np.concatenate(forms), np.concatenate(inks), digests, unreadable)
+
+
+def thumbnails(labelled: Sequence[Labelled]) -> npt.NDArray[np.uint8]:
+    """The pictures themselves, small, grey and upright, in the middle of white squares: uint8 [n, side, side]."""
+    squares = np.full([len(labelled), _THUMBNAIL, _THUMBNAIL], 255, np.uint8)
+    for square, each in zip(squares, labelled, strict=True):
+        try:
+            upright = _open(_contents(each.file), each.page)
+        except _PILLOW_FAULTS:
+            continue  # what TensorFlow alone decodes stays white
+        paper = Image.new("RGBA", upright.size, "white")
+        paper.alpha_composite(upright.convert("RGBA"))
+        small = ImageOps.contain(paper.convert("L"), (_THUMBNAIL, _THUMBNAIL))
+        left, top = (_THUMBNAIL - small.width) // 2, (_THUMBNAIL - small.height) // 2
+        square[top : top + small.height, left : left + small.width] = np.asarray(small)
+    return squares
+
+
+def _open(content: bytes, page: int) -> Image.Image:
+    """A page, upright; the first one for 0. Raises one of Pillow's many errors."""
+    with Image.open(io.BytesIO(content)) as image:
+        image.seek(max(0, page - 1))
+        upright: Image.Image = ImageOps.exif_transpose(image)
+        upright.load()
+        return upright
+
+
+def _contents(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}; make it readable, or take it out of --labels") from None
+
+
+def _served(content: bytes, page: int) -> bytes:
+    """The file itself, or its page as PNG where serving does not take its format; what is no picture stays."""
+    if content.startswith(_SERVED):
+        return content
+    try:
+        upright = _open(content, page)
+        plain = upright if upright.mode in _PNG_MODES else upright.convert("RGBA")
+        file = io.BytesIO()
+        plain.save(file, "PNG", compress_level=1)
+    except _PILLOW_FAULTS:
+        return content
+    return file.getvalue()
