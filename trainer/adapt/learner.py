@@ -97,7 +97,10 @@ class Learner:
 
         progress = keras.callbacks.LambdaCallback(on_train_batch_end=end_batch)
         self._model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=[progress])
-        self._adapted.set_weights(self._model.get_weights())
+        fitted = self._model.get_weights()
+        self._adapted.set_weights(
+            [old + settings.share * (new - old) for old, new in zip(self._begin, fitted, strict=True)]
+        )
         return self._adapted
 
 

@@ -28,7 +28,7 @@ from trainer.data.pictures import read_pictures, thumbnails
 pytestmark = pytest.mark.training
 
 SAMPLE = ROOT / "tests" / "data" / "mnist_sample"
-SETTINGS = Settings(labelled=64, lessons=32, steps=(100, 100), learning_rate=0.003)
+SETTINGS = Settings(labelled=64, lessons=32, steps=(100, 100), learning_rate=0.003, share=1.0)
 """A network of 128 units has more to learn, and less to lose."""
 
 
