@@ -4,8 +4,9 @@ import itertools
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -13,14 +14,30 @@ from rich.table import Table
 
 from exporter.command import SHIPPED_MODEL, UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
 from trainer.data.labels import read_labels
+from trainer.recipe_file import read_recipe
 from trainer.recipes import RECIPES, Recipe, find
-from trainer.run_folder.runs import LESSONS, checkpoints_of, epochs_done, new_run_folder, usual_name
+from trainer.run_folder.runs import LESSONS, RECIPE, checkpoints_of, epochs_done, new_run_folder, usual_name
+from trainer.search.journal import trials_done
+from trainer.search.space import space_of
 
 READER = "numbers"
 """Not the name of a network, but of the reader of fields."""
 ADAPT = "adapt"
 """Nor this: it goes on with a fitted network."""
 _SHIPPED_VERSION = SHIPPED_MODEL / "1"
+SEARCH = "search"
+"""Nor this: it is followed by the recipe to vary."""
+
+_NAMED = "RECIPE"
+_TAKES = {
+    _NAMED: ("--recipe", "--teacher", "--h5"),
+    SEARCH: ("--recipe", "--trials", "--tuner"),
+    READER: ("--from",),
+    ADAPT: ("--from", "--labels", "--group"),
+}
+"""The flags of each, besides those that all take."""
+
+_TRIALS = 20
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -76,11 +93,30 @@ def train(
         str | None,
         typer.Argument(
             metavar="RECIPE",
-            help="The network to fit; --list shows all. Or numbers, for a reader of fields; or adapt.",
+            help="The network to fit; --list shows all. Or numbers, for a reader of fields; adapt; or search.",
             show_default=False,
         ),
     ] = None,
+    searched: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="For search: the recipe to vary.", show_default=False),
+    ] = None,
     *,
+    recipe_file: Annotated[
+        Path | None,
+        typer.Option("--recipe", help="File of a recipe, in place of RECIPE; search writes one.", show_default=False),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, help="For search: how many variants to fit.", show_default="20"),
+    ] = None,
+    tuner: Annotated[
+        Literal["hyperband", "random"] | None,
+        typer.Option(
+            help="For search: fit many variants for few epochs and go on with the best, or random ones for all epochs.",
+            show_default="hyperband",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -145,30 +181,32 @@ def train(
 
     digits-train RECIPE
 
+    digits-train --recipe FILE
+
+    digits-train search RECIPE --trials 20
+
     digits-train numbers --from RUN
 
     digits-train adapt --labels FILE
 
     If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
-    if name is None:
-        raise UserError(
-            f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or numbers, for a reader; or adapt"
-        )
+    flags = {"--recipe": recipe_file, "--teacher": teacher, "--from": source, "--h5": h5}
+    flags |= {"--labels": labels, "--group": group, "--trials": trials, "--tuner": tuner}
+    _refuse_mixed(name, flags)
+    if name == SEARCH:
+        _search(_asked(searched, recipe_file), trials or _TRIALS, tuner or "hyperband", data=data, out=out, seed=seed)
+        return
+    if searched is not None:
+        raise UserError(f"one network is fitted at a time; leave {searched} away")
     if name == ADAPT:
-        if teacher or h5:
-            raise UserError("adapt takes neither --teacher nor --h5; leave them away")
         out = out or Path("runs") / usual_name(ADAPT, seed)
         _adapt(labels or [], source or _SHIPPED_VERSION, data=data, group=group, out=out, seed=seed)
         return
-    if labels or group:
-        raise UserError("--labels and --group are for digits-train adapt; leave them away")
     if name == READER:
         _train_reader(source, data=data, out=out or Path("runs") / usual_name(READER, seed), seed=seed)
         return
-    if source is not None:
-        raise UserError(f"{name} is trained from nothing; leave --from away")
-    recipe = find(name)
+    recipe = _asked(name, recipe_file)
     out = out or Path("runs") / usual_name(recipe.name, seed)
     if recipe.distillation is not None:
         usual = [usual_name(recipe.distillation.teacher, number) for number in recipe.distillation.seeds]
@@ -248,6 +286,64 @@ def _adapt(labels: list[Path], source: Path, *, data: Path | None, group: str | 
     Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(report.table(outcome))
     for sentence in report.verdict(outcome):
         typer.echo(sentence)
+
+
+def _refuse_mixed(name: str | None, flags: Mapping[str, object]) -> None:
+    """UserError if a flag is given that what is asked for does not take."""
+    takes = _TAKES.get(name or _NAMED, _TAKES[_NAMED])
+    for flag, value in flags.items():
+        if value and flag not in takes:
+            owners = " or ".join(f"digits-train {owner}" for owner, own in _TAKES.items() if flag in own)
+            raise UserError(f"{flag} is for {owners}, not for {name or 'this'}; leave it away")
+
+
+def _asked(name: str | None, file: Path | None) -> Recipe:
+    """The recipe that is named, or that a file holds."""
+    if name is not None and file is not None:
+        raise UserError(f"name a recipe, {name}, or give its file with --recipe, not both")
+    if file is not None:
+        return read_recipe(file)
+    if name is None:
+        raise UserError(
+            f"which recipe? One of {', '.join(RECIPES)}; --list shows them. Or a file, with --recipe; "
+            "numbers, for a reader; or adapt"
+        )
+    return find(name)
+
+
+def _search(
+    recipe: Recipe,
+    trials: int,
+    tuner: Literal["hyperband", "random"],
+    *,
+    data: Path | None,
+    out: Path | None,
+    seed: int,
+) -> None:
+    space_of(recipe)  # before TensorFlow starts
+    require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
+    require_extra("search", "keras_tuner")
+    out = out or Path("runs") / usual_name(f"{SEARCH}-{recipe.name}", seed)
+    console = Console(stderr=True)
+    kept = checkpoints_of(out)
+    try:
+        with new_run_folder(out) as folder:
+            with console.status("Starting TensorFlow"):
+                quiet_tensorflow()
+                from trainer.search.folder import verdict, write_found
+                from trainer.search.search import search
+                from trainer.search.words import table_of
+            found = search(recipe, trials=trials, method=tuner, data=data, kept=kept, seed=seed, console=console)
+            write_found(folder, found, recipe, seed=seed)
+    except KeyboardInterrupt:
+        done = trials_done(kept)
+        typer.echo(f"digits-train: interrupted, {counted(done, 'fit')} kept, the same command goes on", err=True)
+        sys.stderr.flush()
+        os._exit(130)
+    shutil.rmtree(kept, ignore_errors=True)
+    Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS).print(table_of(found.trials, found.own))
+    typer.echo(verdict(found, recipe))
+    typer.echo(f"{out / RECIPE}")
 
 
 def _what_is_kept(checkpoints: Path) -> str:

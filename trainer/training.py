@@ -120,6 +120,7 @@ def train(
 
     try:
         records.write_model(folder, model, h5=h5)
+        records.write_recipe(folder, recipe)
         records.write_history(folder, history)
         records.write_warmup(folder, dataset, seed=seed)
         records.write_pictures(

@@ -72,6 +72,7 @@ def test_run_folder_is_complete(run: Path) -> None:
         "mnist_model.h5",
         "model.keras",
         "predictions.png",
+        "recipe.toml",
         "reliability.png",
         "samples.png",
         "warmup",

@@ -20,6 +20,7 @@ from trainer.data.hands import other_hands
 from trainer.evaluation import figures
 from trainer.evaluation.calibrate import BINS, Reliability
 from trainer.evaluation.evaluate import Evaluation
+from trainer.recipe_file import recipe_text
 from trainer.recipes import Augmentation, Recipe
 from trainer.run_folder import runs
 from trainer.run_folder.runs import History
@@ -91,6 +92,11 @@ def write_metrics(
         },
     }
     (folder / runs.METRICS).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write what was fitted as a recipe file."""
+    (folder / runs.RECIPE).write_text(recipe_text(recipe), encoding="utf-8")
 
 
 def _bins(reliability: Reliability) -> list[dict[str, float]]:

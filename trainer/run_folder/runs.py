@@ -15,6 +15,8 @@ MODEL: Final = RUN_MODEL
 H5: Final = "mnist_model.h5"
 HISTORY: Final = "history.csv"
 METRICS: Final = RUN_METRICS
+RECIPE: Final = "recipe.toml"
+"""What was fitted, as a file for `digits-train --recipe`."""
 WARMUP: Final = RUN_WARMUP
 """Folder of PNGs, `<digit>-<i>.png`, real training digits for warming a server up."""
 SAMPLES: Final = "samples.png"

@@ -1,0 +1,1 @@
+"""Search for a recipe's settings with KerasTuner."""
