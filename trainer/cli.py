@@ -99,7 +99,7 @@ def train(
     ] = None,
     searched: Annotated[
         str | None,
-        typer.Argument(metavar="RECIPE", help="For search: the recipe to vary.", show_default=False),
+        typer.Argument(metavar="VARIED", help="For search: the recipe to vary.", show_default=False),
     ] = None,
     *,
     recipe_file: Annotated[
@@ -191,7 +191,7 @@ def train(
 
     If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
-    flags = {"--recipe": recipe_file, "--teacher": teacher, "--from": source, "--h5": h5}
+    flags: dict[str, object] = {"--recipe": recipe_file, "--teacher": teacher, "--from": source, "--h5": h5}
     flags |= {"--labels": labels, "--group": group, "--trials": trials, "--tuner": tuner}
     _refuse_mixed(name, flags)
     if name == SEARCH:
