@@ -1,6 +1,6 @@
 """Fitting a network to images, with progress on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
@@ -62,6 +62,7 @@ def fit(
     seed: int,
     console: Console,
     checkpoints: Checkpoints | None = None,
+    after_epoch: Callable[[int], None] | None = None,
 ) -> History:
     """Fit a network that was built by the same recipe.
 
@@ -73,6 +74,7 @@ def fit(
         seed: of the distortions and the order of what is drawn anew in each epoch; all else follows Keras' own seed.
         console: where progress is shown, if it is a terminal.
         checkpoints: what an interrupted fit left, and where this one leaves it.
+        after_epoch: called with the number of epochs that are done.
 
     Raises:
         ValueError: the recipe learns from teachers, and there are no lessons.
@@ -88,6 +90,8 @@ def fit(
     if done:
         console.print(f"going on after epoch {done} of {recipe.epochs}", highlight=False)
     callbacks = [] if checkpoints is None else [checkpoints]
+    if after_epoch is not None:
+        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _logs: after_epoch(epoch + 1)))
     with bar(console, TextColumn("{task.fields[figures]}")) as progress:
         if console.is_terminal:
             callbacks.append(_show(progress, recipe, batches=batches))

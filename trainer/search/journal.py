@@ -14,7 +14,6 @@ from exporter.command import UserError
 
 _SETTINGS = "search.json"
 _TRIALS = "trials.jsonl"
-_FIT = "fit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class Trial:
     loss: float
     """Their mean cross-entropy, in nats."""
     seconds: float
-    """Wall time of the fit; where it was interrupted, of its last part."""
+    """Wall time of the fit."""
 
 
 def trials_done(folder: Path) -> int:
@@ -76,11 +75,6 @@ class Journal:
             os.fsync(file.fileno())
         partial.replace(path)
         self.trials[trial.number] = trial
-        shutil.rmtree(self.fit_folder(trial.number), ignore_errors=True)
-
-    def fit_folder(self, number: int) -> Path:
-        """Where the fit of a trial leaves its epochs."""
-        return self._folder / f"{_FIT}-{number}"
 
 
 def _read(path: Path) -> list[Trial]:

@@ -2,10 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import keras
 from rich.console import Console
@@ -15,7 +12,6 @@ from exporter.command import UserError
 from exporter.picture.normalise import normalise_arrays
 from trainer.data.datasets import Dataset
 from trainer.data.nondigits import NonDigits, non_digits
-from trainer.fitting.checkpoint import Checkpoints
 from trainer.fitting.fit import Material, fit
 from trainer.fitting.network import build
 from trainer.recipes import Recipe
@@ -90,22 +86,16 @@ class Trials:
 
         show(0)
         start = time.perf_counter()
+        # From its start even where it was interrupted: another order of the images would give other figures.
         keras.utils.clear_session()
         keras.utils.set_random_seed(self._seed)
-        checkpoints = _Watched(
-            self._journal.fit_folder(number),
-            variant,
-            seed=self._seed,
-            images=(self._fitted, self.held_out),
-            show=show,
-        )
         history = fit(
             build(variant),
             Material(self._images, self._labels, self._others),
             variant,
             seed=self._seed,
             console=Console(file=io.StringIO()),  # a line for each epoch of each trial would be too many
-            checkpoints=checkpoints,
+            after_epoch=show,
         )
         return Trial(
             number=number,
@@ -124,17 +114,3 @@ def held_out_of(dataset: Dataset) -> int:
     if not 0 < held_out < images:
         raise UserError(f"{images} training images are too few to hold out a sixth of them; give more with --data")
     return held_out
-
-
-class _Watched(Checkpoints):
-    """Checkpoints that say how many epochs are done."""
-
-    def __init__(
-        self, folder: Path, recipe: Recipe, *, seed: int, images: tuple[int, int], show: Callable[[int], None]
-    ) -> None:
-        super().__init__(folder, recipe, seed=seed, images=images)
-        self._show = show
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
-        self._show(epoch + 1)
