@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from exporter.command import counted
 from trainer.recipe_file import recipe_text
 from trainer.recipes import Recipe
 from trainer.run_folder.runs import RECIPE, CouldNotWriteError
@@ -28,6 +29,7 @@ def write_found(folder: Path, found: Found, recipe: Recipe, *, seed: int) -> Non
         f"and {recipe.name} itself {found.own.accuracy:.2%} after {found.own.epochs}.",
         "Fit it with digits-train --recipe and this file.",
     )
+    count = counted(len(found.trials), "trial")
     try:
         (folder / RECIPE).write_text(recipe_text(found.recipe, *comments), encoding="utf-8")
         write_csv(folder / TRIALS, found.trials, found.own, recipe)
@@ -36,7 +38,7 @@ def write_found(folder: Path, found: Found, recipe: Recipe, *, seed: int) -> Non
             found.trials,
             best,
             space_of(recipe),
-            title=f"{recipe.name}: {len(found.trials)} trials, the best reads {best.accuracy:.2%} of held-out digits",
+            title=f"{recipe.name}: {count}, the best reads {best.accuracy:.2%} of held-out digits",
         )
     except OSError as error:
         raise CouldNotWriteError(
