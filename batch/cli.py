@@ -17,21 +17,18 @@ from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, EXIT_SOME_ERRORS, FULL, end, run_to_end
 from batch.terminal.progress import notify, progress
 from batch.terminal.streams import may_be_lost
-from exporter.command import UserError, VersionOption, require_extra
+from exporter.command import UserError, VersionOption
 from exporter.contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from batch.accuracy.number_tally import NumberTally
-    from batch.accuracy.tally import Tally
     from batch.engine import Listener
     from batch.job import Job
     from batch.report.findings import Findings
+    from batch.reports import AnyTally
     from batch.summary import Summary
-
-    AnyTally = Tally | NumberTally
 
 _RESUME = "repeat the command to go on where this run stopped"
 
@@ -183,23 +180,24 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.formats.pool import ConverterError
     from batch.job import run_job
     from batch.report.findings import Findings
+    from batch.reports import check_report, make_tally, reads_numbers
     from batch.stores.faults import StoreError
     from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
 
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME
-    tally = None if truth is None else _tally(truth, job)
+    tally = None if truth is None else make_tally(truth, job)
     findings = None if report is None else Findings()
     is_listed = STANDARD_INPUT in job.walk.paths
     listed: Iterable[str] = PathList(sys.stdin.buffer) if is_listed else ()
     try:
         if truth is not None and tally is not None:
             job.walk.check()
-            folders = TEXTS.folders if _reads_numbers(job) else DIGITS.folders
+            folders = TEXTS.folders if reads_numbers(job) else DIGITS.folders
             check_truth(tally.truth, truth, walk(job.walk, Skipped(), listed, reads=False), folders)
         if report is not None:
-            _check_report(report, truth, job)
+            check_report(report, truth, job)
         if summary is not None:
             check_summary(summary, job.out)
         # To count the objects of a store takes as many requests as to list them.
@@ -219,27 +217,27 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
         _stop(f"cannot write {error.filename or job.out}: {error.strerror}; {remedy}", EXIT_NOT_FINISHED)
     except KeyboardInterrupt:
         _stop(f"interrupted; {again}", EXIT_INTERRUPTED)
-    words = [] if report is None or findings is None else _write_report(report, job, found, skipped, findings, tally)
+    words = [] if report is None or findings is None else _report(report, job, found, skipped, findings, tally)
     _conclude(job, found, skipped, tally, words, summary)
 
 
-def _reads_numbers(job: "Job") -> bool:
-    from batch.table.number_form import NumberForm
+def _report(
+    folder: Path, job: "Job", found: "Summary", skipped: Skipped, findings: "Findings", tally: "AnyTally | None"
+) -> list[str]:
+    from batch.reports import write_report
+    from batch.stores.faults import StoreError
 
-    return isinstance(job.form, NumberForm)
-
-
-def _tally(truth: str, job: "Job") -> "AnyTally":
-    """What counts the answers against the truth. Raises UserError as `read_truth`."""
-    from batch.accuracy.number_tally import NumberTally
-    from batch.accuracy.tally import Tally
-    from batch.accuracy.truth import DIGITS, TEXTS, read_truth
-
-    if _reads_numbers(job):
-        texts = read_truth(truth, job.out, TEXTS)
-        return NumberTally(texts)
-    digits = read_truth(truth, job.out, DIGITS)
-    return Tally(digits)
+    try:
+        return write_report(folder, job, found, skipped, findings, tally)
+    except StoreError as error:
+        _stop(f"{job.name} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
+    except OSError as error:
+        _stop(
+            f"{job.name} is complete, but its report is not: {error.filename or folder}: {error.strerror}",
+            EXIT_NOT_FINISHED,
+        )
+    except KeyboardInterrupt:
+        _stop(f"interrupted; {job.name} is complete, its report is not", EXIT_INTERRUPTED)
 
 
 def _refuse(given: dict[str, bool], reason: str) -> None:
@@ -311,76 +309,6 @@ def _conclude(
         except OSError as error:
             _stop(f"{job.name} is complete, but {summary} is not written: {error.strerror}", EXIT_NOT_FINISHED)
     raise typer.Exit(_exit_code(found, skipped))
-
-
-def _check_report(folder: Path, truth: str | None, job: "Job") -> None:
-    """Find what would keep a report from being written before the run, not after it."""
-    from batch.report.folder import PAGE, prepare
-
-    names = {PAGE}
-    if truth is not None:
-        require_extra("train", "matplotlib", "PIL", "numpy")
-        from batch.accuracy.report import file_names
-
-        names |= file_names()
-    prepare(folder, [path for path in job.walk.paths if path != STANDARD_INPUT and not is_url(path)], job.out, names)
-
-
-def _write_report(
-    folder: Path, job: "Job", found: "Summary", skipped: Skipped, findings: "Findings", tally: "AnyTally | None"
-) -> list[str]:
-    """Write the report, and return lines that say what is where."""
-    from datetime import UTC, datetime
-    from importlib.metadata import version
-    from platform import python_version
-
-    from batch.report.page import Against, Run, write_page
-    from batch.stores.faults import StoreError
-    from batch.terminal.display import passed_over
-
-    words: list[str] = []
-    against = None
-    try:
-        if tally is not None:
-            words, told = _write_mistakes(folder, job, tally)
-            against = Against(*told)
-        run = Run(
-            table=job.name,
-            ended=datetime.now(UTC),
-            walk=job.walk,
-            summary=found,
-            passed_over=list(passed_over(skipped)),
-            settings={**job.settings(), "min-confidence": job.form.min_confidence, "server": list(job.servers)},
-            versions={"digits": version("digits"), "Python": python_version()},
-            heads=job.form.heads,
-            is_wide=_reads_numbers(job),
-            against=against,
-        )
-        return [*words, f"for a browser: {write_page(folder, run, findings)}"]
-    except StoreError as error:
-        _stop(f"{job.name} is complete, but its report is not: {error}", EXIT_NOT_FINISHED)
-    except OSError as error:
-        _stop(
-            f"{job.name} is complete, but its report is not: {error.filename or folder}: {error.strerror}",
-            EXIT_NOT_FINISHED,
-        )
-    except KeyboardInterrupt:
-        _stop(f"interrupted; {job.name} is complete, its report is not", EXIT_INTERRUPTED)
-
-
-def _write_mistakes(
-    folder: Path, job: "Job", tally: "AnyTally"
-) -> "tuple[list[str], tuple[str, dict[str, str], list[str]]]":
-    """Write the part of a report that compares with the truth; return a line on it, and what a page tells of it."""
-    from batch.accuracy.number_tally import NumberTally
-
-    if isinstance(tally, NumberTally):
-        from batch.accuracy.number_report import shown_fields, write_fields
-
-        return [write_fields(folder, tally, job.walk)], shown_fields(tally)
-    from batch.accuracy.report import shown, write
-
-    return [write(folder, tally, job.walk)], shown(tally)
 
 
 def _exit_code(summary: "Summary", skipped: Skipped) -> int:
