@@ -35,7 +35,9 @@ def in_terminal(
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    kept = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR", "DIGITS_SERVER")}
+    # COLUMNS and LINES would count for more than the terminal's size.
+    others = ("CI", "NO_COLOR", "DIGITS_SERVER", "COLUMNS", "LINES")
+    kept = {name: value for name, value in os.environ.items() if name not in others}
     environment = kept | {"TERM": "xterm-256color"} | (variables or {})
     process = subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs, env=environment
