@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from batch import flags
+from batch.stores.urls import is_url
 from batch.terminal.ending import EXIT_INTERRUPTED, EXIT_NOT_FINISHED, end
 from batch.terminal.streams import may_be_lost
-from exporter.command import VersionOption, require_extra
+from exporter.command import UserError, VersionOption, require_extra
 
 if TYPE_CHECKING:
     from batch.compare.comparison import Comparison
@@ -23,11 +24,11 @@ _TABLES = "Tables"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Old = Annotated[
-    Path,
+    str,
     typer.Argument(metavar="OLD", help="A table of digits-batch: .csv, .jsonl or .parquet.", show_default=False),
 ]
 New = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="NEW",
         help="Another one of the same files, in the same form or another; its rows may be in another order.",
@@ -74,16 +75,19 @@ def compare(
     from batch.compare.display import print_comparison
     from batch.terminal.screen import Screen
 
-    inputs = [old, new, *([] if truth is None else [Path(truth)])]
+    for table in (old, new):
+        if is_url(table):
+            raise UserError(f"{table} is in an object store: copy it to this machine, and compare the copy")
+    inputs = [Path(name) for name in (old, new, truth) if name is not None]
     if out is not None:
         check_place("--out", out, ".csv", inputs, force=force)
     if sheet is not None:
         check_place("--sheet", sheet, ".png", inputs, force=force)
         require_extra("train", "PIL", "numpy")
     try:
-        found = compare(old, new, truth)
+        found = compare(Path(old), Path(new), truth)
         with may_be_lost(1):
-            print_comparison(Screen(), found, str(old), str(new))
+            print_comparison(Screen(), found, old, new)
         if out is not None:
             _write(found, out)
         if sheet is not None:

@@ -232,7 +232,7 @@ def _rows(table: Path, file: BinaryIO, form: Form) -> Iterator[Row]:
             is_right = 0 <= float(row.confidence) <= 1 and (
                 bool(row.error) or form.answer != DIGIT or row.answer in _DIGITS
             )
-        except (NoRowError, ValueError):
+        except (NoRowError, ValueError, OverflowError):
             is_right = False
         if not is_right:
             raise UserError(f"{table}: row {number:,} is no row of digits-batch")

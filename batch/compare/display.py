@@ -73,17 +73,17 @@ def _versions(part: Part) -> str:
 
 def _print_bands(console: Console, found: Comparison) -> None:
     """How sure both tables were of what they changed."""
-    names = band_names()
-    table = _table("rows with another answer, by confidence: old downwards, new to the right", "old \\ new", *names)
+    names = _band_names()
+    table = _table("rows with another answer, by confidence", "old \\ new", *names)
     for row, name in enumerate(names):
         table.add_row(name, *(f"{found.bands[row, column]:,}" for column in range(len(names))))
     console.print(table)
 
 
-def band_names() -> list[str]:
+def _band_names() -> list[str]:
     """What the bands of confidence are called, from the lowest."""
     edges = (0, *BANDS, 1)
-    return [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
+    return [f"{low:g}-{high:g}" for low, high in pairwise(edges)]
 
 
 def _print_changes(console: Console, found: Comparison) -> None:
@@ -124,7 +124,7 @@ def _print_truth(console: Console, found: Comparison) -> None:
     )
     p = "below 0.0001" if against.p < 0.0001 else f"{against.p:.4f}"
     verdict = (
-        "too few to tell from chance"
+        "the difference cannot be told from chance"
         if against.p >= 0.05
         else f"the {'new' if against.better > against.worse else 'old'} table is better"
     )

@@ -39,7 +39,7 @@ def test_a_comparison_is_told_and_drawn(tmp_path: Path, digits_batch: RunBatch) 
         "only in old.csv, not compared: 1: gone.png",
         f"old accuracy 100.00% (95% interval {_low(len(lines), len(lines))} to 100.00%)",
         "of 3 changes with a label, for the better 0, for the worse 3, neither 0",
-        "McNemar's exact test: p 0.2500, too few to tell from chance",
+        "McNemar's exact test: p 0.2500, the difference cannot be told from chance",
         "changes.csv: all 3 changed rows",
         "sheet.png: 3 of 3 changes",
     ):
@@ -79,6 +79,7 @@ def test_fields_are_drawn_wide(tmp_path: Path, digits_batch: RunBatch) -> None:
         (("old.csv", "numbers.csv"), "old.csv has single digits, and numbers.csv numbers"),
         (("old.csv", "other.csv"), "no file in common"),
         (("old.csv", "nothing.csv"), "cannot read nothing.csv"),
+        (("old.csv", "s3://bucket/new.csv"), "copy it to this machine"),
         (("old.csv", "notes.txt"), "no table of digits-batch"),
         (("old.csv", "old.csv", "--truth", "parent"), "none of the 1 rows in both tables has a label"),
         (("old.csv", "old.csv", "--truth", "nothing.csv"), "--truth nothing.csv"),
