@@ -155,7 +155,7 @@ class JsonForm:
         try:
             found = json.loads(octets)
             path, answer, confidence, error = (found[name] for name in (PATH, self.answer, CONFIDENCE, ERROR))
-            version = str(found.get(_VERSION, ""))
+            version = str(found.get(_VERSION) or "")
             return _row(str(path), str(answer), f"{float(confidence):.4f}", str(error), version)
         except (ValueError, TypeError, KeyError):
             raise NoRowError from None
