@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from batch import flags
+from batch.compare import cli as compare
 from batch.files.skipped import Skipped
 from batch.files.walk import PNGS, STANDARD_INPUT, Walk, count, walk
 from batch.stores.patience import Patience
@@ -85,6 +86,9 @@ def predict(
 
     Exit codes: 0 all images answered; 1 some rows carry errors; 2 wrong usage, or nothing to do; 3 not finished;
     130 interrupted. After 3 or 130, repeat the command to resume. With --watch, SIGTERM ends it with 0.
+
+    digits-batch compare OLD NEW tells what changed between two tables: see digits-batch compare --help. To predict a
+    folder that is called compare, name it ./compare.
     """
     from batch.asked import form_of
     from batch.client.naming import FLAGS
@@ -320,8 +324,11 @@ def _stop(text: str, code: int) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command."""
-    run_to_end("digits-batch", app)
+    """Run the command, or `digits-batch compare`, which is another one: a PATH may follow `digits-batch` at once."""
+    if sys.argv[1:2] == [compare.NAME]:
+        run_to_end(compare.PROGRAM, lambda: compare.app(sys.argv[2:], prog_name=compare.PROGRAM))
+    else:
+        run_to_end("digits-batch", app)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import yaml
 
 import batch.cli
 import batch.cluster.cli
+import batch.compare.cli
 import batch.review.cli
 import exporter.cli
 import serving.cli
@@ -69,7 +70,10 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def _commands(app: typer.Typer) -> dict[str, Any]:
     """A program's commands by name; one without subcommands has one, without a name."""
     program: Any = typer.main.get_command(app)
-    return getattr(program, "commands", {"": program})
+    commands: dict[str, Any] = getattr(program, "commands", {"": program})
+    if app is batch.cli.app:  # its first word is a path, unless it is this one
+        return {**commands, batch.compare.cli.NAME: typer.main.get_command(batch.compare.cli.app)}
+    return commands
 
 
 def _parameters() -> Iterator[tuple[str, Any]]:
@@ -130,6 +134,8 @@ def test_every_command_line_of_a_page_is_valid(page: str) -> None:
     [
         "digits-batch ./scans --nope",
         "digits-batch ./scans --timeout=soon",
+        "digits-batch compare old.csv",
+        "digits-batch compare old.csv new.csv --server localhost",
         "digits-job nothing job",
         "digits-job status job --out preds.csv",
         "digits-serve --enable_batching=perhaps",
@@ -261,7 +267,8 @@ def _why_wrong_for_an_app(name: str, arguments: list[str]) -> str | None:
         if name == "digits-serve":
             arguments = serving.cli.normalise_flags(drop_inert_flags(arguments))
         commands = _commands(APPS[name])
-        subcommand = "" if "" in commands else arguments.pop(0)
+        is_named = "" not in commands or arguments[:1] == [batch.compare.cli.NAME]
+        subcommand = arguments.pop(0) if is_named else ""
         if subcommand not in commands:
             return f"{name} has no command {subcommand!r}"
         commands[subcommand].make_context(name, list(arguments))

@@ -9,20 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
-
 from batch.accuracy.number_tally import Count, NumberMistake, NumberTally
-from batch.accuracy.report import sheet_names, short_paths
-from batch.accuracy.thumbnail import WIDE, Tile, member_thumbnails, thumbnail
+from batch.accuracy.report import sheet_names
+from batch.accuracy.sheet import letters, sheet, short_paths
+from batch.accuracy.thumbnail import WIDE, member_thumbnails, thumbnail
 from batch.files.walk import Walk
 
 _CONFUSION, _MISTAKES, _ACCURACY = "confusion.png", "mistakes.csv", "accuracy.json"
 _WRITTEN = ("path", "truth", "text", "confidence", "error", "digit_errors")
 _COLUMNS, _ROWS = 3, 16
-_WIDTH, _HEIGHT = WIDE.width, WIDE.height
-_GAP, _TITLE, _LINE = 12, 30, 17
-_LETTERS = 66  # of a line, in the font of captions
-_POINTS, _TITLE_POINTS = 12, 16
 
 
 def write_fields(folder: Path, tally: NumberTally, what: Walk) -> str:
@@ -116,26 +111,12 @@ def _draw_mistakes(folder: Path, mistakes: list[NumberMistake], fields: int, wha
         title = f"{len(mistakes):,} of {fields:,} fields are not exact, the most confident first"
         if len(drawn) > 1:
             title += f": {some.start + 1:,} to {some.start + len(tiles):,}"
-        _sheet(title, tiles, shown[some], notes[some]).save(folder / name)
+        lines = [
+            (_caption(mistake), _readings(mistake), note)
+            for mistake, note in zip(shown[some], notes[some], strict=True)
+        ]
+        sheet(title, tiles, lines, WIDE, _COLUMNS).save(folder / name)
     return drawn
-
-
-def _sheet(title: str, tiles: list[Tile], mistakes: list[NumberMistake], notes: list[str]) -> Image.Image:
-    columns = min(_COLUMNS, max(2, len(tiles)))  # so that the title has room
-    height = _HEIGHT + 3 * _LINE + _GAP
-    size = (columns * (_WIDTH + _GAP) + _GAP, _TITLE + _GAP + max(1, -(-len(tiles) // columns)) * height)
-    sheet = Image.new("RGB", size, "white")
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_POINTS)
-    pen.text((_GAP, _GAP), title, fill="black", font=ImageFont.load_default(_TITLE_POINTS))
-    for place, (tile, mistake, note) in enumerate(zip(tiles, mistakes, notes, strict=True)):
-        row, column = divmod(place, columns)
-        left, top = _GAP + column * (_WIDTH + _GAP), _TITLE + _GAP + row * height
-        sheet.paste(Image.fromarray(tile), (left, top))
-        for line, (text, colour) in enumerate(
-            ((_caption(mistake), "black"), (_readings(mistake), "#404040"), (_shortened(note), "#606060"))
-        ):
-            pen.text((left, top + _HEIGHT + 2 + line * _LINE), text, fill=colour, font=font)
-    return sheet
 
 
 def _caption(mistake: NumberMistake) -> str:
@@ -147,12 +128,6 @@ def _caption(mistake: NumberMistake) -> str:
 def _readings(mistake: NumberMistake) -> str:
     """The model's readings, as many as have room."""
     readings = [f"{text} ({float(confidence):.2f})" for text, confidence in mistake.alternatives]
-    while len("  ".join(readings)) > _LETTERS:
+    while len("  ".join(readings)) > letters(WIDE):
         readings.pop()
     return "  ".join(readings)
-
-
-def _shortened(path: str) -> str:
-    """A path of printable characters, of one line: its end tells more than its beginning."""
-    path = "".join(character if character.isprintable() else "?" for character in path)
-    return path if len(path) <= _LETTERS else f"...{path[3 - _LETTERS :]}"

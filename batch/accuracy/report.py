@@ -5,13 +5,13 @@ Needs the `train` extra, which nothing else of digits-batch does.
 
 import csv
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from batch.accuracy.sheet import short_paths
 from batch.accuracy.tally import NO_ANSWER, Mistake, Score, Tally
 from batch.accuracy.thumbnail import SIDE_PX, member_thumbnails, thumbnail
 from batch.files.walk import Walk
@@ -157,15 +157,6 @@ def _title(first: int, shown: int, mistakes: int, images: int) -> str:
     )
     is_cut = first + shown == _SHEETS * _COLUMNS * _ROWS < mistakes
     return f"{title}; the others are in {_MISTAKES}" if is_cut else title
-
-
-def short_paths(paths: list[str]) -> list[str]:
-    """The paths without what lies above the last folder that they share."""
-    try:
-        shared = os.path.dirname(os.path.commonpath([os.path.dirname(path) for path in paths]))  # noqa: PTH120 - texts
-    except ValueError:
-        return paths  # none, or absolute and relative ones
-    return [os.path.relpath(path, shared) if shared else path for path in paths]
 
 
 def sheet_names() -> list[str]:

@@ -11,8 +11,8 @@ from typing import Any
 from batch.accuracy.reviewed import NONE
 from batch.disk.offered import sync_folder, try_sync
 from batch.review.decisions import Decisions, decisions_of
-from batch.review.forms import ENDINGS, ERROR, PATH, answer_column, open_form, read_parquet
 from batch.table.columns import REVIEW
+from batch.table.forms import ENDINGS, ERROR, PATH, answer_column, open_form, read_parquet
 from batch.table.output import refuse_to_overwrite
 from exporter.command import UserError
 from exporter.contract import DIGIT, NO_DIGIT

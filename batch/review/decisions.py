@@ -21,7 +21,7 @@ from typing import NamedTuple
 from batch.accuracy.reviewed import COLUMNS, ENDING, NONE, UNSURE
 from batch.disk.offered import HeldError, sync_folder, try_lock, try_sync
 from batch.review import rows
-from batch.review.forms import Row, csv_records
+from batch.table.forms import Row, csv_records
 from exporter.command import UserError
 from exporter.contract import MAX_DIGITS
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batch.review.forms import NoRowError, Row, open_form
 from batch.review.sample import WHOLE
+from batch.table.forms import NoRowError, Row, open_form
 from exporter.command import UserError
 from exporter.contract import DIGIT
 

@@ -8,7 +8,7 @@ changes when its file does; a view is a filtered selection of rows in order, whi
 | `GET /`, `GET /page/NAME` | the page and its files |
 | `GET /api/table` | `name`, `kind` (digits or numbers), `errors`, `folders`, `by`, `sees`, and all of `/api/changes` |
 | `GET /api/view?answer=&low=&high=&folder=&error=&state=` | `view`, `generation`, `rows`, `of`: a view; see `Filter` |
-| `GET /api/rows?view=&first=&count=` | `rows`: `row`, `path`, `answer`, `confidence`, `error`, `decision` or null |
+| `GET /api/rows?view=&first=&count=` | `rows`: `row`, the fields of `batch.table.forms.Row`, `decision` or null |
 | `GET /api/next?view=&start=` | `place` in the view of the first undecided row from there on, or null |
 | `GET /picture/GENERATION/ROW` | a PNG, JPEG, GIF, WebP or BMP; 404 with the reason as text |
 | `GET /seen/GENERATION/ROW` | a PNG, 28x28: what the network gets of it, where `sees` is true; 404 likewise |

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batch.review.decisions import Decision, Decisions, decisions_of, is_label
-from batch.review.forms import NoRowError, Row
 from batch.review.pictures import is_relative, is_there
 from batch.review.rows import UNDECIDED, Filter, Rows, identity_of
+from batch.table.forms import NoRowError, Row
 from batch.table.journal import journal_of
 from exporter.command import UserError
 

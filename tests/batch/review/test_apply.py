@@ -11,7 +11,7 @@ import pytest
 
 from batch.review.apply import Applied, apply
 from batch.review.decisions import Decisions, decisions_of
-from batch.review.forms import Row
+from batch.table.forms import Row
 from batch.table.output import Form
 from exporter.command import UserError
 from tests.batch.review.support import Line, write_numbers, write_table

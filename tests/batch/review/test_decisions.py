@@ -10,7 +10,7 @@ import pytest
 from batch.accuracy.reviewed import COLUMNS
 from batch.accuracy.truth import DIGITS, TEXTS, read_truth
 from batch.review.decisions import ConflictError, Decisions, decisions_of, is_label
-from batch.review.forms import Row
+from batch.table.forms import Row
 from exporter.command import UserError
 
 ROW = Row("a.png", "7", "0.5000", "")
@@ -59,7 +59,7 @@ def test_two_processes_lose_no_line_of_each_other(tmp_path: Path) -> None:
     """Four processes decide on different rows of one table at the same time, and every line is whole."""
     program = (
         "import sys; from pathlib import Path; from batch.review.decisions import Decisions; "
-        "from batch.review.forms import Row; d = Decisions(Path('preds.review.csv'), sys.argv[1]);"
+        "from batch.table.forms import Row; d = Decisions(Path('preds.review.csv'), sys.argv[1]);"
         "[d.decide(Row(f'{sys.argv[1]}/\\n{n}.png', '1', '0.5000', ''), '2', 0) for n in range(50)]"
     )
     writers = [subprocess.Popen([sys.executable, "-c", program, name], cwd=tmp_path) for name in "abcd"]
@@ -73,7 +73,7 @@ def test_two_processes_lose_no_line_of_each_other(tmp_path: Path) -> None:
 def test_sigkill_loses_no_decision_that_was_confirmed(tmp_path: Path) -> None:
     """A process is killed while it decides as fast as it can; what it had confirmed is there, and more can follow."""
     program = (
-        "from pathlib import Path; from batch.review.decisions import Decisions; from batch.review.forms import Row\n"
+        "from pathlib import Path; from batch.review.decisions import Decisions; from batch.table.forms import Row\n"
         "d = Decisions(Path('preds.review.csv'), 'Ann')\n"
         "for n in range(100000): print(d.decide(Row(f'{n}.png', '1', '0.5000', ''), '2', 0).path, flush=True)"
     )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batch.review.forms import NoRowError, Row
 from batch.review.rows import DECIDED, UNDECIDED, UNSURE, Filter, Rows
+from batch.table.forms import NoRowError, Row
 from exporter.command import UserError
 from tests.batch.review.support import Line, write_numbers, write_table
 
@@ -36,7 +36,8 @@ def test_errors_come_first_and_then_the_least_sure(tmp_path: Path, form: str) ->
     assert rows.is_digits
     assert list(rows.select(Filter())) == BEST_LAST
     assert [rows.row(number) for number in range(rows.count)] == [
-        Row(path, "" if error else str(digit), confidence, error) for path, digit, confidence, error in LINES
+        Row(path, "" if error else str(digit), confidence, error, "" if error else "1")
+        for path, digit, confidence, error in LINES
     ]
     assert rows.errors == ["corrupt", "unreadable"]
     with pytest.raises(NoRowError):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from batch.review.cli import app
 from batch.review.decisions import Decisions
-from batch.review.forms import Row
+from batch.table.forms import Row
 from exporter.command import UserError
 from tests.batch.review.support import Running, running, samples, write_table
 from tests.conftest import ROOT

@@ -16,7 +16,7 @@ from batch.table.output import COLUMNS
 from exporter.command import UserError, require_extra
 from exporter.contract import DIGIT, TEXT
 
-PATH, CONFIDENCE, ERROR = COLUMNS[0], COLUMNS[2], COLUMNS[3]
+PATH, _, CONFIDENCE, ERROR, _VERSION = COLUMNS
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
 _ROWS_AT_A_TIME = 10_000  # of Parquet
 
@@ -29,12 +29,14 @@ class Row(NamedTuple):
         answer: a digit or, in a table of numbers, a text; empty with an error.
         confidence: with four decimals.
         error: empty for none.
+        version: the model's; empty where no model was asked, and in a table without this column.
     """
 
     path: str
     answer: str
     confidence: str
     error: str
+    version: str = ""
 
 
 class NoRowError(Exception):
@@ -108,6 +110,7 @@ class CsvForm:
         self.columns = _fields(header.removeprefix(b"\xef\xbb\xbf"))
         self.answer = answer_column(table, self.columns)
         self._places = tuple(map(self.columns.index, (PATH, self.answer, CONFIDENCE, ERROR)))
+        self._version = self.columns.index(_VERSION) if _VERSION in self.columns else None
 
     def pieces(self, file: BinaryIO, start: int) -> Iterator[bytes]:
         """As `Form` says."""
@@ -123,7 +126,8 @@ class CsvForm:
         if len(fields) != len(self.columns):
             raise NoRowError
         path, answer, confidence, error = self._places
-        return _row(fields[path], fields[answer], fields[confidence], fields[error])
+        version = "" if self._version is None else fields[self._version]
+        return _row(fields[path], fields[answer], fields[confidence], fields[error], version)
 
 
 class JsonForm:
@@ -151,7 +155,8 @@ class JsonForm:
         try:
             found = json.loads(octets)
             path, answer, confidence, error = (found[name] for name in (PATH, self.answer, CONFIDENCE, ERROR))
-            return _row(str(path), str(answer), f"{float(confidence):.4f}", str(error))
+            version = str(found.get(_VERSION) or "")
+            return _row(str(path), str(answer), f"{float(confidence):.4f}", str(error), version)
         except (ValueError, TypeError, KeyError):
             raise NoRowError from None
 
@@ -179,16 +184,16 @@ def _fields(record: bytes) -> list[str]:
         return []
 
 
-def _row(path: str, answer: str, confidence: str, error: str) -> Row:
+def _row(path: str, answer: str, confidence: str, error: str, version: str) -> Row:
     if not path:
         raise NoRowError
-    return Row(path, "" if error else answer, confidence, error)
+    return Row(path, "" if error else answer, confidence, error, version)
 
 
 def _copy_of_parquet(table: Path, file: BinaryIO) -> BinaryIO:
     """A temporary file with the columns that matter, as JSON Lines."""
     names, batches = read_parquet(table, file)
-    wanted = [PATH, answer_column(table, names), CONFIDENCE, ERROR]
+    wanted = [PATH, answer_column(table, names), CONFIDENCE, ERROR, *({_VERSION} & set(names))]
     copy: Any = tempfile.TemporaryFile(prefix="digits-")  # noqa: SIM115 - lives as long as the table is looked at
     try:
         for batch in batches:

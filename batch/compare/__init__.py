@@ -1,0 +1,1 @@
+"""Two tables of the same files: which rows changed, and whether for the better."""
