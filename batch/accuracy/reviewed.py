@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from exporter.command import UserError
+from exporter.label_file import NONE, UNSURE
 
 ENDING = ".review.csv"
 COLUMNS = ("path", "was", "confidence", "label", "by", "when")
 """Its header. `was` is the table's answer, empty with an error; `when` is in UTC. An empty label takes one back."""
-
-NONE, UNSURE = "none", "unsure"
-"""Labels of pictures without a digit, and of those that a person could not read."""
 
 Line = tuple[int, list[str]]
 """The number of a line, and its columns."""

@@ -5,9 +5,8 @@ relative to the folder of the CSV, or as they come out in the table, or absolute
 labels file, too: see `reviewed.py`, which also leaves out pictures that are labelled `none`, as they hold no digit.
 """
 
-import csv
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ from batch.accuracy.reviewed import plain
 from batch.files.file import File
 from exporter.command import UserError
 from exporter.contract import CLASSES, MAX_DIGITS
+from exporter.label_file import excerpt, is_heading, rows
 
 PARENT = "parent"
 """What `--truth` says for the name of the parent folder."""
@@ -50,7 +50,6 @@ DIGITS: Labels[int] = Labels(_DIGITS.get, "digit 0-9", "folders named 0 to 9")
 TEXTS: Labels[str] = Labels(
     _text, f"text of 1 to {MAX_DIGITS} digits alone, without points, commas and blanks", "folders named by their text"
 )
-_SHOWN = 60  # characters of a stranger's text in a message
 
 
 def read_truth(source: str, out: Path, labels: Labels[Label]) -> Truth[Label]:
@@ -112,22 +111,22 @@ def parse_labels(lines: Iterable[str], name: str, labels: Labels[Label]) -> dict
         UserError: a line has not two columns, its label may not be, or its path had a label before.
     """
     found: dict[str, Label] = {}
-    for place, (line, row) in enumerate(plain(_rows(lines, name), name)):
+    for place, (line, row) in enumerate(plain(rows(lines, name), name)):
         where = f"{name}, line {line}"
         if len(row) != 2:
             raise UserError(f"{where}: wanted two columns, path,label, separated by a comma; found {_found(row)}")
         path, text = row[0], row[1].strip()
         label = labels.parse(text)
-        if place == 0 and label is None and _is_header(path, text):
+        if place == 0 and label is None and is_heading(path, text):
             continue
         if not path:
             raise UserError(f"{where}: the path is empty")
         if label is None:
-            raise UserError(f"{where}: label {_excerpt(text)} is no {labels.name}")
+            raise UserError(f"{where}: label {excerpt(text)} is no {labels.name}")
         path = os.path.normpath(path)
         if path in found:
             raise UserError(
-                f"{where}: {_excerpt(path)} has a second label, {text} after {found[path]}: keep one of the lines"
+                f"{where}: {excerpt(path)} has a second label, {text} after {found[path]}: keep one of the lines"
             )
         found[path] = label
     if not found:
@@ -135,32 +134,8 @@ def parse_labels(lines: Iterable[str], name: str, labels: Labels[Label]) -> dict
     return found
 
 
-def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, with the line that each begins in."""
-    reader = csv.reader(lines, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{name}, line {line}: no CSV: {error}") from None
-
-
-def _is_header(path: str, label: str) -> bool:
-    """Tell the names of columns from a first line with a wrong label."""
-    letters = label.replace("_", "").replace(" ", "")
-    return letters.isalpha() and not os.path.splitext(path)[1]  # noqa: PTH122 - a text
-
-
 def _found(row: list[str]) -> str:
-    return f"{len(row)}: {_excerpt(','.join(row))}"
-
-
-def _excerpt(text: str) -> str:
-    """A stranger's text in a message of one line."""
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN // 3]}...{text[-_SHOWN * 2 // 3 :]}")
+    return f"{len(row)}: {excerpt(','.join(row))}"
 
 
 def _of_file(labels: dict[str, Label], base: str) -> Truth[Label]:
@@ -201,10 +176,10 @@ def check_truth(truth: Truth[object], source: str, files: Iterable[File], folder
     if source == PARENT:
         folder = os.path.basename(os.path.dirname(os.path.abspath(first)))  # noqa: PTH100, PTH119, PTH120
         raise UserError(
-            f"--truth {PARENT}: {none}: {_excerpt(first)} lies in folder {_excerpt(folder)}; "
+            f"--truth {PARENT}: {none}: {excerpt(first)} lies in folder {excerpt(folder)}; "
             f"wanted are {folders}, or a CSV of path,label"
         )
     raise UserError(
-        f"--truth {source}: {none} in it, the first being {_excerpt(first)}; its paths must be relative to its own "
+        f"--truth {source}: {none} in it, the first being {excerpt(first)}; its paths must be relative to its own "
         "folder, or as the files are named on the command line"
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batch.accuracy.reviewed import NONE
 from batch.disk.offered import sync_folder, try_sync
 from batch.review.decisions import Decisions, decisions_of
 from batch.table.columns import REVIEW
@@ -16,6 +15,7 @@ from batch.table.forms import ENDINGS, ERROR, PATH, answer_column, open_form, re
 from batch.table.output import refuse_to_overwrite
 from exporter.command import UserError
 from exporter.contract import DIGIT, NO_DIGIT
+from exporter.label_file import NONE
 
 REVIEWED = "reviewed"
 """The column that is added: whether a person has decided on the row."""

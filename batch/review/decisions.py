@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from batch.accuracy.reviewed import COLUMNS, ENDING, NONE, UNSURE
+from batch.accuracy.reviewed import COLUMNS, ENDING
 from batch.disk.offered import HeldError, sync_folder, try_lock, try_sync
 from batch.review import rows
 from batch.table.forms import Row, csv_records
 from exporter.command import UserError
 from exporter.contract import MAX_DIGITS
+from exporter.label_file import NONE, UNSURE
 
 _WHEN = "%Y-%m-%dT%H:%M:%SZ"
 _IS_WHOLE = re.compile(rb",\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\r?\Z")

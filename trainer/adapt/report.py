@@ -17,7 +17,7 @@ from exporter.command import counted
 from exporter.contract import NO_DIGIT, RUN_ADAPTED, RUN_METRICS, RUN_TEMPERATURE
 from exporter.figures import confusion, contact_sheet
 from exporter.gate import MOST_LOST, SURE, is_better
-from trainer.data.labels import NONE
+from exporter.label_file import NONE
 from trainer.data.pictures import Pictures, thumbnails
 from trainer.evaluation import figures
 from trainer.evaluation.doubts import doubted

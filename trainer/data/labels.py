@@ -12,17 +12,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from exporter.command import UserError
 from exporter.contract import CLASSES, NO_DIGIT
+from exporter.label_file import NONE, UNSURE, excerpt, is_heading, rows
 
-NONE: Final = "none"
 _LABELS = {str(digit): digit for digit in range(CLASSES)} | {NONE: NO_DIGIT}
-_UNDECIDED = ("", "unsure")
+_UNDECIDED = ("", UNSURE)
 _PATH, _LABEL, _WAS = "path", "label", "was"
 _PAGE = re.compile(r"(.*)#page=([1-9]\d{0,5})", re.DOTALL)
-_SHOWN = 60  # characters of a stranger's text in a message
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def read_labels(sources: Sequence[Path]) -> Labels:
                 labelled.append(each)
     if missing and not labelled:
         raise UserError(
-            f"none of the {len(missing):,} labelled files is there, the first being {_excerpt(missing[0])}; paths must "
+            f"none of the {len(missing):,} labelled files is there, the first being {excerpt(missing[0])}; paths must "
             "be relative to the folder of their CSV, or to where the command runs, or absolute"
         )
     return Labels(labelled, missing)
@@ -108,11 +106,11 @@ def _of_csv(path: Path, missing: list[str]) -> list[Labelled]:
         raise UserError(f"--labels {path}: {error.strerror}; give a CSV of path,label or a folder") from None
     if _WAS in _heading(next(csv.reader(lines[:1]), [])) and not lines[-1].endswith("\n"):
         lines.pop()  # a decision that was not written whole, and does not count
-    rows = list(_labels_of(iter(lines), str(path)))
-    if not rows:
+    labels = list(_labels_of(iter(lines), str(path)))
+    if not labels:
         raise UserError(f"--labels {path} holds no labels: wanted are lines of path,label")
     found = []
-    for name, label, columns in rows:
+    for name, label, columns in labels:
         if label is None:
             continue
         place = _find(name, path.parent)
@@ -127,7 +125,7 @@ def _labels_of(lines: Iterator[str], source: str) -> Iterator[tuple[str, int | N
     """Path, label (None where the person has not decided) and row of each path in a CSV."""
     found: dict[str, tuple[int | None, dict[str, str]]] = {}
     heading: list[str] = []
-    for place, (line, row) in enumerate(_rows(lines, source)):
+    for place, (line, row) in enumerate(rows(lines, source)):
         where = f"{source}, line {line}"
         if place == 0 and (names := _heading(row)):
             heading = names
@@ -135,14 +133,14 @@ def _labels_of(lines: Iterator[str], source: str) -> Iterator[tuple[str, int | N
         columns = dict(zip(heading or (_PATH, _LABEL), row, strict=False))
         if len(row) != (len(heading) or 2):
             wanted = f"{len(heading)} columns as in the first line" if heading else "two columns, path,label"
-            raise UserError(f"{where}: wanted {wanted}, separated by commas; found {_excerpt(','.join(row))}")
+            raise UserError(f"{where}: wanted {wanted}, separated by commas; found {excerpt(','.join(row))}")
         name, text = os.path.normpath(columns[_PATH]), columns[_LABEL].strip()
         if not columns[_PATH]:
             raise UserError(f"{where}: the path is empty")
         if text not in _LABELS and text not in _UNDECIDED:
-            raise UserError(f"{where}: label {_excerpt(text)} is no digit 0-9, {NONE} or unsure")
+            raise UserError(f"{where}: label {excerpt(text)} is no digit 0-9, {NONE} or {UNSURE}")
         if name in found and _WAS not in heading:
-            raise UserError(f"{where}: {_excerpt(name)} has a second label, {text}: keep one of the lines")
+            raise UserError(f"{where}: {excerpt(name)} has a second label, {text}: keep one of the lines")
         found[name] = _LABELS.get(text), columns
     yield from ((name, label, columns) for name, (label, columns) in found.items())
 
@@ -153,23 +151,8 @@ def _heading(row: list[str]) -> list[str]:
     if _PATH in names and _LABEL in names:
         return names
     if len(row) == 2 and row[1].strip() not in _LABELS and row[1].strip() not in _UNDECIDED:
-        letters = names[1].replace("_", "").replace(" ", "")
-        if letters.isalpha() and not Path(row[0]).suffix:
-            return [_PATH, _LABEL]
+        return [_PATH, _LABEL] if is_heading(row[0], names[1]) else []
     return []
-
-
-def _rows(lines: Iterator[str], source: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are not empty, with the line that each begins in."""
-    reader = csv.reader(lines, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if row:
-                yield line, row
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise UserError(f"{source}, line {line}: no CSV: {error}") from None
 
 
 def _find(name: str, base: Path) -> tuple[Path, int] | None:
@@ -184,8 +167,3 @@ def _find(name: str, base: Path) -> tuple[Path, int] | None:
 
 def _text(label: int) -> str:
     return NONE if label == NO_DIGIT else str(label)
-
-
-def _excerpt(text: str) -> str:
-    """A stranger's text in a message of one line."""
-    return repr(text if len(text) <= _SHOWN else f"{text[: _SHOWN // 3]}...{text[-_SHOWN * 2 // 3 :]}")
