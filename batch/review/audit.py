@@ -66,7 +66,7 @@ class Audit(Session):
         return self._order
 
     def _described(self, number: int) -> dict[str, Any]:
-        return {**super()._described(number), "answer": None, "confidence": None}
+        return {**super()._described(number), "answer": None, "confidence": None, "alternatives": None}
 
     def _progress(self) -> dict[str, Any]:
         decided = sum(self._rows.state(number) != UNDECIDED for number in self._order)

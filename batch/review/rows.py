@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batch.review.sample import WHOLE
-from batch.table.forms import NoRowError, Row, open_form
+from batch.table.forms import NoRowError, Reading, Row, open_form
 from exporter.command import UserError
 from exporter.contract import DIGIT
 
@@ -156,14 +156,20 @@ class Rows:
         Raises:
             NoRowError: there is none, or the file was written over in place since it was opened.
         """
+        return self._form.row(self._octets(number))
+
+    def readings(self, number: int) -> list[Reading] | None:
+        """The model's readings of a row's field, the best first; None in a table without them. Raises as `row`."""
+        return self._form.readings(self._octets(number))
+
+    def _octets(self, number: int) -> bytes:
         if not 0 <= number < self.count:
             raise NoRowError
         first, end = self._offsets[number], self._offsets[number + 1]
         try:
-            octets = os.pread(self._file.fileno(), end - first, first)
+            return os.pread(self._file.fileno(), end - first, first)
         except OSError:  # as on a share, where another machine has taken the file away
             raise NoRowError from None
-        return self._form.row(octets)
 
     def confidence(self, number: int) -> int:
         """Of a row with an answer, in ten-thousandths."""

@@ -8,15 +8,16 @@ changes when its file does; a view is a filtered selection of rows in order, whi
 | `GET /`, `GET /page/NAME` | the page and its files |
 | `GET /api/table` | `name`, `kind` (digits or numbers), `errors`, `folders`, `by`, `sees`, and all of `/api/changes` |
 | `GET /api/view?answer=&low=&high=&folder=&error=&state=` | `view`, `generation`, `rows`, `of`: a view; see `Filter` |
-| `GET /api/rows?view=&first=&count=` | `rows`: `row`, the fields of `batch.table.forms.Row`, `decision` or null |
+| `GET /api/rows?view=&first=&count=` | `rows`: `row`, the fields of `forms.Row`, `alternatives`, `decision` or null |
 | `GET /api/next?view=&start=` | `place` in the view of the first undecided row from there on, or null |
 | `GET /picture/GENERATION/ROW` | a PNG, JPEG, GIF, WebP or BMP; 404 with the reason as text |
 | `GET /seen/GENERATION/ROW` | a PNG, 28x28: what the network gets of it, where `sees` is true; 404 likewise |
 | `POST /api/decide` | takes `generation`, `row`, `label`, `seen`; answers `decision` once it is on the disk |
 | `GET /api/changes?since=` | `decisions` after that number, `generation`, `rows`, `decided`, `number`, `notice` |
 
-In an audit, rows have null for `answer` and `confidence`, `/api/table` has `is_blind`, and `/api/changes` has `result`:
-lines of text once all rows are decided.
+`alternatives` are the model's readings of a field other than the answer, each with its confidence, the best first; null
+where the table has none. In an audit, rows have null for `answer`, `confidence` and `alternatives`, `/api/table` has
+`is_blind`, and `/api/changes` has `result`: lines of text once all rows are decided.
 
 A decision has `number`, `path`, `was` (the table's answer), `label`, `by`, `when`. A label is a digit or a text,
 `none`, `unsure`, or empty to take the latest decision back. `seen` is the number of the decision that the person saw

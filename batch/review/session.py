@@ -189,7 +189,10 @@ class Session:
 
     def _described(self, number: int) -> dict[str, Any]:
         row = self._row(number)
-        return {"row": number, **row._asdict(), "decision": described(self._decisions.of(row.path))}
+        readings = self._rows.readings(number)
+        others = readings and [reading for reading in readings if reading[0] != row.answer]
+        decision = described(self._decisions.of(row.path))
+        return {"row": number, **row._asdict(), "alternatives": others, "decision": decision}
 
     def _row(self, number: int) -> Row:
         if not 0 <= number < self._rows.count:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from batch.table.number_form import ALTERNATIVE_COLUMNS
 from batch.table.output import COLUMNS
 from exporter.command import UserError, require_extra
-from exporter.contract import DIGIT, TEXT
+from exporter.contract import ALTERNATIVE_CONFIDENCE, ALTERNATIVES, DIGIT, TEXT
 
 PATH, _, CONFIDENCE, ERROR, _VERSION = COLUMNS
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
@@ -39,6 +40,10 @@ class Row(NamedTuple):
     version: str = ""
 
 
+Reading = tuple[str, str]
+"""One reading of a field: its text, and its confidence with four decimals."""
+
+
 class NoRowError(Exception):
     """Octets that are no row of the table."""
 
@@ -59,6 +64,9 @@ class Form(Protocol):
 
     def row(self, octets: bytes) -> Row:
         """A row of its octets. Raises NoRowError."""
+
+    def readings(self, octets: bytes) -> list[Reading] | None:
+        """The model's readings of a row's field, the best first; None in a table without them."""
 
 
 def open_form(table: Path) -> tuple[BinaryIO, Form]:
@@ -111,6 +119,11 @@ class CsvForm:
         self.answer = answer_column(table, self.columns)
         self._places = tuple(map(self.columns.index, (PATH, self.answer, CONFIDENCE, ERROR)))
         self._version = self.columns.index(_VERSION) if _VERSION in self.columns else None
+        self._readings = [
+            (self.columns.index(text), self.columns.index(confidence))
+            for text, confidence in ALTERNATIVE_COLUMNS
+            if self.answer == TEXT and {text, confidence} <= set(self.columns)
+        ]
 
     def pieces(self, file: BinaryIO, start: int) -> Iterator[bytes]:
         """As `Form` says."""
@@ -128,6 +141,16 @@ class CsvForm:
         path, answer, confidence, error = self._places
         version = "" if self._version is None else fields[self._version]
         return _row(fields[path], fields[answer], fields[confidence], fields[error], version)
+
+    def readings(self, octets: bytes) -> list[Reading] | None:
+        """As `Form` says."""
+        if not self._readings:
+            return None
+        fields = _fields(octets)
+        try:
+            return [_reading(fields[text], fields[confidence]) for text, confidence in self._readings if fields[text]]
+        except (ValueError, IndexError):  # somebody has edited the table
+            return []
 
 
 class JsonForm:
@@ -160,6 +183,16 @@ class JsonForm:
         except (ValueError, TypeError, KeyError):
             raise NoRowError from None
 
+    def readings(self, octets: bytes) -> list[Reading] | None:
+        """As `Form` says."""
+        try:
+            found = json.loads(octets)
+            if self.answer != TEXT or ALTERNATIVES not in found:
+                return None
+            return list(map(_reading, found[ALTERNATIVES], found[ALTERNATIVE_CONFIDENCE]))
+        except (ValueError, TypeError, KeyError):  # somebody has edited the table
+            return []
+
 
 def csv_records(file: BinaryIO) -> Iterator[bytes]:
     """The records of a CSV from where it is read; names of files may have newlines, within quotes."""
@@ -190,10 +223,15 @@ def _row(path: str, answer: str, confidence: str, error: str, version: str) -> R
     return Row(path, "" if error else answer, confidence, error, version)
 
 
+def _reading(text: str, confidence: str | float) -> Reading:
+    return str(text), f"{float(confidence):.4f}"
+
+
 def _copy_of_parquet(table: Path, file: BinaryIO) -> BinaryIO:
     """A temporary file with the columns that matter, as JSON Lines."""
     names, batches = read_parquet(table, file)
-    wanted = [PATH, answer_column(table, names), CONFIDENCE, ERROR, *({_VERSION} & set(names))]
+    others = {_VERSION, ALTERNATIVES, ALTERNATIVE_CONFIDENCE} & set(names)
+    wanted = [PATH, answer_column(table, names), CONFIDENCE, ERROR, *others]
     copy: Any = tempfile.TemporaryFile(prefix="digits-")  # noqa: SIM115 - lives as long as the table is looked at
     try:
         for batch in batches:

@@ -28,6 +28,11 @@ from batch.numbers.question import FieldsQuestion
 from batch.table.columns import REVIEW, STATED, needs_review
 from exporter.contract import ALTERNATIVE_CONFIDENCE, ALTERNATIVE_COUNT, ALTERNATIVES, NUMBERS_SIGNATURE, TEXT
 
+ALTERNATIVE_COLUMNS = tuple(
+    (f"alternative{number}", f"{ALTERNATIVE_CONFIDENCE}{number}") for number in range(1, ALTERNATIVE_COUNT + 1)
+)
+"""Of a CSV: for each of the model's readings, the best first, its text and its confidence."""
+
 
 @dataclass(frozen=True)
 class NumberForm:
@@ -92,8 +97,7 @@ class NumberForm:
         if self.min_confidence is not None:
             header.append(REVIEW)
         if self.probabilities:
-            for number in range(1, ALTERNATIVE_COUNT + 1):
-                header += [f"alternative{number}", f"{ALTERNATIVE_CONFIDENCE}{number}"]
+            header += chain.from_iterable(ALTERNATIVE_COLUMNS)
         return header
 
     def rows(self, files: list[File], answers: list[FieldAnswer]) -> Iterator[tuple[Any, ...]]:

@@ -4,6 +4,7 @@ import { get, Gone } from "./api.js";
 import { Deciding } from "./deciding.js";
 import { isFiltered, prepareFilter, query, renewFilter } from "./filters.js";
 import { Panel } from "./panel.js";
+import { readingOf } from "./readings.js";
 import { Source } from "./source.js";
 import { Wall } from "./wall.js";
 import { nameOf } from "./words.js";
@@ -192,7 +193,8 @@ document.addEventListener("keydown", (event) => {
   else if (/^[0-9]$/.test(key)) {
     if (table.kind !== "digits") return;
     decide(key);
-  } else if (key in KEYS) act(KEYS[key]);
+  } else if (readingOf(source.row(wall.place), key)) decide(readingOf(source.row(wall.place), key));
+  else if (key in KEYS) act(KEYS[key]);
   else if (!move(key)) return;
   event.preventDefault();
 });

@@ -1,6 +1,7 @@
 // The row in focus: its picture, what is known of it, and the buttons.
 
 import { pictureAddress, reasonFor, seenAddress } from "./api.js";
+import { Readings } from "./readings.js";
 import { answerOf, decisionOf } from "./words.js";
 
 const element = (id) => document.getElementById(id);
@@ -19,6 +20,7 @@ export class Panel {
       element("digits").append(button);
       this.buttons.push(button);
     }
+    this.readings = new Readings(element("readings"), onLabel);
     for (const button of document.querySelectorAll("[data-action]")) {
       button.addEventListener("click", () => onAction(button.dataset.action));
     }
@@ -52,6 +54,7 @@ export class Panel {
     element("zoomed").textContent = row.path;
     const label = this.source.waiting.get(row.path) ?? this.source.decision(row)?.label ?? "";
     this.buttons.forEach((button, digit) => button.setAttribute("aria-pressed", label === String(digit)));
+    this.readings.show(row, label);
     const address = pictureAddress(this.source.generation, row);
     if (address !== this.address) {
       this.address = address;

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from batch.client.answers import Answer
 from batch.files.file import File
 from batch.numbers.answer import FieldAnswer
+from batch.table.forms import Reading
 from batch.table.number_form import NumberForm
 from batch.table.output import Form, Output
 from tests.conftest import ROOT, interruptible
@@ -36,13 +37,19 @@ def write_table(out: Path, lines: Iterable[Line], form: Form | None = None) -> P
     return out
 
 
-def write_numbers(out: Path, lines: Iterable[tuple[str, str, str, str]]) -> Path:
-    """A table of fields of several digits: path, text, confidence, error; with the model's readings."""
+def write_numbers(
+    out: Path, lines: Iterable[tuple[str, str, str, str]], others: tuple[Reading, ...] | None = ()
+) -> Path:
+    """A table of fields of several digits: path, text, confidence, error; and the model's readings.
+
+    These are the text and those others that are given; None for a table without them.
+    """
     files, answers = [], []
     for path, text, confidence, error in lines:
         files.append(File(path, 1, 1))
-        answers.append(FieldAnswer(text, confidence, error, "1", ((text, confidence),) if text else ()))
-    output = Output(out, NumberForm(probabilities=True))
+        readings = (*(((text, confidence),) if text else ()), *(others or ()))
+        answers.append(FieldAnswer(text, confidence, error, "1", readings))
+    output = Output(out, NumberForm(probabilities=others is not None))
     output.add(files, answers)
     output.sync()
     output.take_place(force=True)

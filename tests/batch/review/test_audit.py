@@ -133,6 +133,7 @@ def test_a_table_of_numbers(tmp_path: Path) -> None:
     write_numbers(tmp_path / "preds.csv", lines)
     with running(tmp_path, "preds.csv", "--audit", "40") as review:
         rows = _sample(review)
+        assert all(row["alternatives"] is None for row in rows)
         for place, row in enumerate(rows):
             digit = str(int(Path(row["path"]).stem) % 10)
             review.decide(row["row"], digit if place == 0 else f"00{digit}")

@@ -165,6 +165,7 @@ def test_numbers_are_typed(page: Page, tmp_path: Path) -> None:
     with _open(page, tmp_path):
         expect(page.get_by_label("Text")).to_be_focused()
         expect(page.get_by_label("Text")).to_have_value("001")
+        expect(page.locator("#readings button")).to_have_count(0)
         page.keyboard.press("Enter")
         page.keyboard.type("12")
         page.keyboard.press("Enter")
@@ -177,6 +178,57 @@ def test_numbers_are_typed(page: Page, tmp_path: Path) -> None:
         expect(page.locator("#progress")).to_have_text("4 of 4 decided")
         assert serious_faults(page) == []
     assert list(_labels(table).values()) == ["001", "12", "none", "0004"]
+
+
+def test_other_readings_take_a_key_or_a_click(page: Page, tmp_path: Path) -> None:
+    """Each reading of the model but the answer has a button and a letter; a row that has none has no buttons."""
+    samples(tmp_path)
+    lines = [(f"samples/{digit}/{digit}-001.png", f"00{digit}", f"0.{digit}000", "") for digit in range(2, 6)]
+    lines.append(("samples/1/1-001.png", "", "0.0000", "no reading fits"))
+    others = (("801", "0.1000"), ("004", "0.0500"), ("8011", "0.0010"))
+    table = write_numbers(tmp_path / "preds.csv", lines, others)
+    with _open(page, tmp_path):
+        buttons = page.locator("#readings button")
+        expect(buttons).to_have_text(["801 10.00 % A", "004 5.00 % B", "8011 0.10 % C"])
+        page.keyboard.press("d")  # there is no fourth
+        page.keyboard.press("A")
+        expect(page.locator("#path")).to_have_text(lines[0][0])
+        expect(page.get_by_label("Text")).to_be_focused()
+        page.keyboard.press("c")
+        buttons.nth(1).click()
+        expect(page.locator("#path")).to_have_text(lines[2][0])
+        expect(page.get_by_label("Text")).to_be_focused()
+        # The answer itself is taken with Enter.
+        expect(buttons).to_have_text(["801 10.00 % A", "8011 0.10 % B"])
+        page.keyboard.press("b")
+        page.keyboard.press("z")
+        expect(page.locator("#decision")).to_have_text("Not decided")
+        page.keyboard.press("Tab")
+        expect(buttons.first).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#progress")).to_have_text("4 of 5 decided")
+        assert serious_faults(page) == []
+    assert list(_labels(table).values()) == ["801", "8011", "004", "801"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_other_readings_on_a_narrow_page(chromium: Browser, tmp_path: Path, scheme: str) -> None:
+    """On a phone all buttons are in sight, long texts are folded, and the reading that was taken is told."""
+    samples(tmp_path)
+    lines = [(f"samples/{digit}/{digit}-001.png", f"00{digit}", f"0.{digit}000", "") for digit in range(1, 5)]
+    others = (("12345678901234567890123456789012", "0.1000"), ("801", "0.0500"), ("8011", "0.0100"), ("80", "0.0010"))
+    write_numbers(tmp_path / "preds.csv", lines, others)
+    with chromium.new_context(viewport={"width": 360, "height": 640}, color_scheme=scheme) as context:  # type: ignore[arg-type] # of the parameter
+        page = context.new_page()
+        with _open(page, tmp_path):
+            page.keyboard.press("b")
+            expect(page.locator("#path")).to_have_text(lines[1][0])
+            page.locator(".tile").first.click()
+            expect(page.locator('#readings [aria-pressed="true"]')).to_have_text("801 5.00 % B")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+            for button in page.locator("#readings button, #actions button").all():
+                expect(button).to_be_in_viewport()
+            assert serious_faults(page) == []
 
 
 def test_names_and_errors_never_become_markup(page: Page, tmp_path: Path) -> None:

@@ -106,6 +106,33 @@ def test_tables_of_numbers_have_texts(tmp_path: Path, form: str) -> None:
     assert [rows.row(number).answer for number in rows.select(Filter())] == ["", "5", "0071"]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_readings_of_fields(tmp_path: Path, form: str) -> None:
+    """The model's readings of each field, the best first; none where there are none, None without their columns."""
+    lines = [("a.png", "0071", "0.8000", ""), ("b.png", "", "0.0000", "no reading fits")]
+    others = (("0011", "0.1500"), ("007", "0.0001"))
+    rows = Rows(write_numbers(tmp_path / f"preds.{form}", lines, others), _undecided)
+    assert rows.readings(0) == [("0071", "0.8000"), *others]
+    assert rows.readings(1) == list(others)
+    assert Rows(write_numbers(tmp_path / f"few.{form}", lines), _undecided).readings(1) == []
+    assert Rows(write_numbers(tmp_path / f"plain.{form}", lines, None), _undecided).readings(0) is None
+    assert Rows(write_table(tmp_path / f"digits.{form}", LINES), _undecided).readings(0) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("preds.csv", "path,text,confidence,error,alternative1,alternative_confidence1\na.png,12,0.9,,17,much\n"),
+        ("preds.jsonl", '{"path": "a.png", "text": "12", "confidence": 0.9, "error": "", "alternatives": null}\n'),
+    ],
+)
+def test_readings_that_somebody_has_edited_are_left_out(tmp_path: Path, name: str, content: str) -> None:
+    """The row can be reviewed all the same."""
+    (tmp_path / name).write_text(content)
+    rows = Rows(tmp_path / name, _undecided)
+    assert (rows.row(0).answer, rows.readings(0)) == ("12", [])
+
+
 def test_a_last_row_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     """A table that digits-batch --watch goes on with is read as far as it is whole."""
     table = write_table(tmp_path / "preds.csv", LINES)
