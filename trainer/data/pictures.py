@@ -1,4 +1,4 @@
-"""Labelled pictures, of any kind that Pillow opens, in MNIST's form: brought there as serving does."""
+"""Labelled pictures of any kind that Pillow opens: digits in MNIST's form, whole fields as serving takes them."""
 
 import hashlib
 import io
@@ -12,7 +12,11 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from exporter.command import UserError
+from exporter.contract import MAX_FIELD_WIDTH
+from exporter.label_file import Label
+from exporter.numbers.field import shrink
 from exporter.picture.closer import read
+from exporter.picture.decode import decode
 from trainer.data.labels import Labelled
 
 _TOGETHER = 64
@@ -26,14 +30,14 @@ _PILLOW_FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.Decompressio
 class Pictures:
     """Pictures that could be decoded."""
 
-    labelled: list[Labelled]
+    labelled: list[Labelled[int]]
     forms: npt.NDArray[np.uint8]
     """[n, 28, 28], white ink on black; zeros where there is no ink."""
     has_ink: npt.NDArray[np.bool_]
     """[n]; serving answers `blank` to the others."""
     digests: list[str]
     """SHA-256 of each file; the page is added to that of a part of a file."""
-    unreadable: list[Labelled]
+    unreadable: list[Labelled[int]]
     """Those that are no picture, or a broken or too large one."""
 
     @property
@@ -47,7 +51,20 @@ class Pictures:
         return np.array([each.label for each in self.labelled], np.int64)
 
 
-def read_pictures(labelled: Sequence[Labelled], on_done: Callable[[int], None]) -> Pictures:
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Pictures of fields that serving decodes, not decoded yet."""
+
+    labelled: list[Labelled[str]]
+    contents: list[bytes]
+    """Input of the signature `numbers`: PNG or JPEG each."""
+    digests: list[str]
+    """SHA-256 of each file; the page is added to that of a part of a file."""
+    unreadable: list[Labelled[str]]
+    """Those that are no picture, or a broken or too large one."""
+
+
+def read_pictures(labelled: Sequence[Labelled[int]], on_done: Callable[[int], None]) -> Pictures:
     """Read files and bring them into MNIST's form.
 
     Args:
@@ -58,28 +75,64 @@ def read_pictures(labelled: Sequence[Labelled], on_done: Callable[[int], None]) 
         UserError: a file cannot be read from the disk, or none holds a picture.
     """
     graph = tf.function(read, autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
-    kept: list[Labelled] = []
-    unreadable: list[Labelled] = []
+    kept: list[Labelled[int]] = []
+    unreadable: list[Labelled[int]] = []
     digests, forms, inks = [], [], []
     for start in range(0, len(labelled), _TOGETHER):
         some = labelled[start : start + _TOGETHER]
-        contents = [_contents(each.file) for each in some]
-        encoded = [_served(content, each.page) for content, each in zip(contents, some, strict=True)]
+        encoded, marks = _encoded(some)
         code, index, field, has_ink = (part.numpy() for part in graph(tf.constant(encoded)))
         good = np.flatnonzero(code == 0).tolist()
         order = index.argsort()
         forms.append(np.rint(255 * field[order]).astype(np.uint8))
         inks.append(has_ink[order])
         kept += [some[place] for place in good]
-        digests += [f"{hashlib.sha256(contents[place]).hexdigest()}{some[place].page}" for place in good]
+        digests += [marks[place] for place in good]
         unreadable += [some[place] for place in np.flatnonzero(code).tolist()]
         on_done(len(some))
     if not kept:
-        raise UserError(f"none of the {len(labelled):,} labelled files holds a picture, such as {labelled[0].name}")
+        raise _no_picture(labelled)
     return Pictures(kept, np.concatenate(forms), np.concatenate(inks), digests, unreadable)
 
 
-def thumbnails(labelled: Sequence[Labelled]) -> npt.NDArray[np.uint8]:
+def read_encoded(labelled: Sequence[Labelled[str]], on_done: Callable[[int], None]) -> Encoded:
+    """Read files of whole fields as the signature `numbers` takes them: PNG and JPEG as they are, others as PNG.
+
+    Args:
+        labelled: which files.
+        on_done: told after each some how many more are done.
+
+    Raises:
+        UserError: a file cannot be read from the disk, or none holds a picture.
+    """
+
+    def decoded(image_bytes: tf.Tensor) -> tf.Tensor:
+        return decode(image_bytes, shrink, MAX_FIELD_WIDTH)[0]
+
+    codes = tf.function(decoded, autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
+    found = Encoded([], [], [], [])
+    for start in range(0, len(labelled), _TOGETHER):
+        some = labelled[start : start + _TOGETHER]
+        encoded, marks = _encoded(some)
+        for each, content, mark in zip(some, encoded, marks, strict=True):
+            # One by one: together, all would be on canvases as large as the largest.
+            if codes(tf.constant([content]))[0]:
+                found.unreadable.append(each)
+            else:
+                found.labelled.append(each)
+                found.contents.append(content)
+                found.digests.append(mark)
+        on_done(len(some))
+    if not found.labelled:
+        raise _no_picture(labelled)
+    return found
+
+
+def _no_picture(labelled: Sequence[Labelled[Label]]) -> UserError:
+    return UserError(f"none of the {len(labelled):,} labelled files holds a picture, such as {labelled[0].name}")
+
+
+def thumbnails(labelled: Sequence[Labelled[Label]]) -> npt.NDArray[np.uint8]:
     """The pictures themselves, small, grey and upright, in the middle of white squares: uint8 [n, side, side]."""
     squares = np.full([len(labelled), _THUMBNAIL, _THUMBNAIL], 255, np.uint8)
     for square, each in zip(squares, labelled, strict=True):
@@ -104,11 +157,19 @@ def _open(content: bytes, page: int) -> Image.Image:
         return upright
 
 
+def _encoded(labelled: Sequence[Labelled[Label]]) -> tuple[list[bytes], list[str]]:
+    """Files as serving takes them, and their digests."""
+    contents = [_contents(each.file) for each in labelled]
+    encoded = [_served(content, each.page) for content, each in zip(contents, labelled, strict=True)]
+    pairs = zip(contents, labelled, strict=True)
+    return encoded, [f"{hashlib.sha256(content).hexdigest()}{each.page}" for content, each in pairs]
+
+
 def _contents(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror}; make it readable, or take it out of --labels") from None
+        raise UserError(f"{file}: {error.strerror}; make it readable, or take it out of the labels") from None
 
 
 def _served(content: bytes, page: int) -> bytes:

@@ -16,11 +16,12 @@ from PIL import Image
 
 from batch.accuracy.number_tally import NumberTally, edit_distance
 from batch.accuracy.thumbnail import View, thumbnail
-from batch.accuracy.truth import TEXTS, parse_labels
+from batch.accuracy.truth import parse_labels
 from batch.client.fields import Box
 from batch.files.file import File
 from batch.numbers.answer import FieldAnswer
 from exporter.command import UserError
+from exporter.label_file import TEXTS
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import RunBatch
 from tests.support import write_png
