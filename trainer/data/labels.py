@@ -1,14 +1,15 @@
 """Labels that people gave to pictures, of digits or of whole fields: CSV files, records of a review, folders.
 
 What a CSV may hold is decided in `exporter/label_file.py`, as for `digits-batch --truth`. Paths are relative to the
-folder of the CSV, or as they come out in the table, that is, relative to where the command runs, or absolute. Folders
-are named by the label of the files in them.
+folder of the CSV, or as they come out in the table, that is, relative to where the command runs, or absolute; they may
+lead into archives. Folders are named by the label of the files in them.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Generic, NamedTuple
 
@@ -16,6 +17,7 @@ from exporter import label_file
 from exporter.command import UserError
 from exporter.contract import CLASSES, NO_DIGIT
 from exporter.label_file import NONE, UNSURE, Label, excerpt, read_lines
+from trainer.data.files import is_there, names_of
 
 _DIGIT_FOLDERS = {*map(str, range(CLASSES)), NONE}
 _PAGE = re.compile(r"(.*)#page=([1-9]\d{0,5})", re.DOTALL)
@@ -40,6 +42,7 @@ class Labelled(Generic[Label]):
     """A picture and what a person says of it."""
 
     file: Path
+    """Or what leads into an archive: scans.zip/3/a.png."""
     page: int
     """Of a TIFF of several pages, counted from 1; 0 for the whole file."""
     label: Label
@@ -96,8 +99,9 @@ def read_labels(sources: Sequence[Path], kind: Kind[Label]) -> Labels[Label]:
     missing: list[str] = []
     none = 0
     seen: dict[tuple[str, int], str] = {}
+    known = cache(names_of)
     for source in sources:
-        found = _of_folder(source, kind) if source.is_dir() else _of_csv(source, kind, missing)
+        found = _of_folder(source, kind) if source.is_dir() else _of_csv(source, kind, known, missing)
         for file, page, text, columns in found:
             key = os.path.realpath(file), page
             if key in seen:
@@ -136,7 +140,9 @@ def _of_folder(folder: Path, kind: Kind[Label]) -> Iterable[_Found]:
     return found
 
 
-def _of_csv(path: Path, kind: Kind[Label], missing: list[str]) -> Iterator[_Found]:
+def _of_csv(
+    path: Path, kind: Kind[Label], known: Callable[[Path], Collection[str]], missing: list[str]
+) -> Iterator[_Found]:
     try:
         # Names that are no UTF-8 keep their bytes; spreadsheets begin a file with a byte order mark.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
@@ -150,18 +156,18 @@ def _of_csv(path: Path, kind: Kind[Label], missing: list[str]) -> Iterator[_Foun
     for name, label, columns in given.values():
         if label in ("", UNSURE):
             continue
-        place = _find(name, path.parent)
+        place = _find(name, path.parent, known)
         if place is None:
             missing.append(name)
         else:
             yield _Found(*place, label, columns)
 
 
-def _find(name: str, base: Path) -> tuple[Path, int] | None:
+def _find(name: str, base: Path, known: Callable[[Path], Collection[str]]) -> tuple[Path, int] | None:
     """The file and the page of a path in a CSV of folder `base`; None where there is no such file."""
     page = _PAGE.fullmatch(name)
     for file, number in ((name, 0), *([(page[1], int(page[2]))] if page else [])):
         for place in (base / file, Path(file)):
-            if place.is_file():
+            if is_there(place, known):
                 return place, number
     return None

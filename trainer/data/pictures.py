@@ -2,9 +2,13 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+import itertools
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +21,28 @@ from exporter.label_file import Label
 from exporter.numbers.field import shrink
 from exporter.picture.closer import read
 from exporter.picture.decode import decode
+from trainer.data.files import read_files
 from trainer.data.labels import Labelled
 
 _TOGETHER = 64
 _SERVED = (b"\x89PNG", b"\xff\xd8")  # how the formats begin that the signature takes
 _PNG_MODES = ("1", "L", "LA", "I;16", "RGB", "RGBA")
 _THUMBNAIL = 112
-_PILLOW_FAULTS = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_HEIC = b"ftyp"  # after four bytes
+# Of files that are broken in one way or another.
+_PILLOW_FAULTS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +97,7 @@ def read_pictures(labelled: Sequence[Labelled[int]], on_done: Callable[[int], No
     kept: list[Labelled[int]] = []
     unreadable: list[Labelled[int]] = []
     digests, forms, inks = [], [], []
-    for start in range(0, len(labelled), _TOGETHER):
-        some = labelled[start : start + _TOGETHER]
-        encoded, marks = _encoded(some)
+    for some, encoded, marks in _in_parts(labelled):
         code, index, field, has_ink = (part.numpy() for part in graph(tf.constant(encoded)))
         good = np.flatnonzero(code == 0).tolist()
         order = index.argsort()
@@ -111,9 +128,7 @@ def read_encoded(labelled: Sequence[Labelled[str]], on_done: Callable[[int], Non
 
     codes = tf.function(decoded, autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     found = Encoded([], [], [], [])
-    for start in range(0, len(labelled), _TOGETHER):
-        some = labelled[start : start + _TOGETHER]
-        encoded, marks = _encoded(some)
+    for some, encoded, marks in _in_parts(labelled):
         for each, content, mark in zip(some, encoded, marks, strict=True):
             # One by one: together, all would be on canvases as large as the largest.
             if codes(tf.constant([content]))[0]:
@@ -135,21 +150,32 @@ def _no_picture(labelled: Sequence[Labelled[Label]]) -> UserError:
 def thumbnails(labelled: Sequence[Labelled[Label]]) -> npt.NDArray[np.uint8]:
     """The pictures themselves, small, grey and upright, in the middle of white squares: uint8 [n, side, side]."""
     squares = np.full([len(labelled), _THUMBNAIL, _THUMBNAIL], 255, np.uint8)
-    for square, each in zip(squares, labelled, strict=True):
+    for place, content in read_files([each.file for each in labelled]):
         try:
-            upright = _open(_contents(each.file), each.page)
+            upright = _open(content, labelled[place].page)
         except _PILLOW_FAULTS:
             continue  # what TensorFlow alone decodes stays white
         paper = Image.new("RGBA", upright.size, "white")
         paper.alpha_composite(upright.convert("RGBA"))
         small = ImageOps.contain(paper.convert("L"), (_THUMBNAIL, _THUMBNAIL))
         left, top = (_THUMBNAIL - small.width) // 2, (_THUMBNAIL - small.height) // 2
-        square[top : top + small.height, left : left + small.width] = np.asarray(small)
+        squares[place, top : top + small.height, left : left + small.width] = np.asarray(small)
     return squares
+
+
+@cache
+def _learn_heic() -> None:
+    """Have Pillow read HEIC, where the extra for it is installed."""
+    with suppress(ImportError):
+        import pillow_heif  # noqa: PLC0415 - only where it is installed, and needed
+
+        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
 def _open(content: bytes, page: int) -> Image.Image:
     """A page, upright; the first one for 0. Raises one of Pillow's many errors."""
+    if content[4:8] == _HEIC:
+        _learn_heic()
     with Image.open(io.BytesIO(content)) as image:
         image.seek(max(0, page - 1))
         upright: Image.Image = ImageOps.exif_transpose(image)
@@ -157,19 +183,16 @@ def _open(content: bytes, page: int) -> Image.Image:
         return upright
 
 
-def _encoded(labelled: Sequence[Labelled[Label]]) -> tuple[list[bytes], list[str]]:
-    """Files as serving takes them, and their digests."""
-    contents = [_contents(each.file) for each in labelled]
-    encoded = [_served(content, each.page) for content, each in zip(contents, labelled, strict=True)]
-    pairs = zip(contents, labelled, strict=True)
-    return encoded, [f"{hashlib.sha256(content).hexdigest()}{each.page}" for content, each in pairs]
-
-
-def _contents(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}; make it readable, or take it out of the labels") from None
+def _in_parts(labelled: Sequence[Labelled[Label]]) -> Iterator[tuple[list[Labelled[Label]], list[bytes], list[str]]]:
+    """Some at a time, as `read_files` has them: which, the pictures as serving takes them, and their digests."""
+    files = read_files([each.file for each in labelled])
+    while some := list(itertools.islice(files, _TOGETHER)):
+        pages = [labelled[place].page for place, _ in some]
+        encoded = [_served(content, page) for (_, content), page in zip(some, pages, strict=True)]
+        digests = [
+            f"{hashlib.sha256(content).hexdigest()}{page}" for (_, content), page in zip(some, pages, strict=True)
+        ]
+        yield [labelled[place] for place, _ in some], encoded, digests
 
 
 def _served(content: bytes, page: int) -> bytes:
