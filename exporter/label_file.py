@@ -10,7 +10,7 @@ record of a review no label at all, say nothing.
 
 import csv
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -70,12 +70,19 @@ class Given(NamedTuple):
     Attributes:
         path: without `.`, `..` and doubled slashes.
         label: a text that the kind parses, NONE, UNSURE, or empty. The last two say nothing.
-        columns: the whole line, by the names of the columns.
+        names: of the columns.
+        row: the whole line.
     """
 
     path: str
     label: str
-    columns: Mapping[str, str]
+    names: Sequence[str]
+    row: Sequence[str]
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The whole line by the names of the columns."""
+        return dict(zip(self.names, self.row, strict=True))
 
 
 def read_lines(lines: Iterable[str], name: str, kind: Kind[Label], *, empty: bool) -> Iterator[Given]:
@@ -91,21 +98,23 @@ def read_lines(lines: Iterable[str], name: str, kind: Kind[Label], *, empty: boo
         UserError: it is no CSV, a line has not its columns, a label may not be, or a path has two.
     """
     before: dict[str, str] = {}
-    heading: list[str] = []
+    names: Sequence[str] = (_PATH, _LABEL)
+    path_at, label_at, is_review = 0, 1, False
     for place, (line, row) in enumerate(_rows(lines, name)):
         where = f"{name}, line {line}"
         if place == 0 and (heading := _heading(row, kind)):
+            names = heading
+            path_at = names.index(_PATH)
+            label_at = next(names.index(column) for column in kind.columns if column in names)
+            is_review = _WAS in names
             continue
-        is_review = _WAS in heading
-        if len(row) != (len(heading) or 2):
-            wanted = f"{len(heading)} columns as in the first line" if len(heading) > 2 else "two columns, path,label"
+        if len(row) != len(names):
+            wanted = f"{len(names)} columns as in the first line" if len(names) > 2 else "two columns, path,label"
             found = f"{len(row)}: {excerpt(','.join(row))}"
             raise UserError(f"{where}: wanted {wanted}, separated by a comma; found {found}")
-        columns = dict(zip(heading or (_PATH, _LABEL), row, strict=True))
-        if not columns[_PATH]:
+        if not row[path_at]:
             raise UserError(f"{where}: the path is empty")
-        path = os.path.normpath(columns[_PATH])
-        label = next(columns[column] for column in kind.columns if column in columns).strip()
+        path, label = os.path.normpath(row[path_at]), row[label_at].strip()
         if kind.parse(label) is None and label not in (NONE, UNSURE) and not (label == "" and (empty or is_review)):
             raise UserError(f"{where}: label {excerpt(label)} is no {kind.name}, nor {NONE} or {UNSURE}")
         if path in before:
@@ -114,7 +123,7 @@ def read_lines(lines: Iterable[str], name: str, kind: Kind[Label], *, empty: boo
             )
         if not is_review:
             before[path] = label
-        yield Given(path, label, columns)
+        yield Given(path, label, names, row)
 
 
 def _heading(row: list[str], kind: Kind[Label]) -> list[str]:

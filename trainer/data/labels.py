@@ -116,9 +116,9 @@ def read_labels(sources: Sequence[Path], kind: Kind[Label]) -> Labels[Label]:
                 none += 1
             else:
                 labelled.append(Labelled(file, page, label, columns))
-    if not missing and not labelled:
-        raise UserError(f"{kind.flag}: all labels are empty, {UNSURE} or {NONE}; label some pictures that can be read")
-    if missing and not seen:
+    if not labelled:
+        if not missing:
+            raise UserError(f"{kind.flag}: all labels are empty, {UNSURE} or {NONE}; label pictures that can be read")
         none_is_there = f"none of the {len(missing):,} labelled files is there"
         raise UserError(
             f"{kind.flag}: {none_is_there}, the first being {excerpt(missing[0])}; paths must be "
@@ -153,14 +153,14 @@ def _of_csv(
         ) from None
     if not given:
         raise UserError(f"{kind.flag} {path} holds no labels: wanted are lines of path,{kind.labels.columns[-1]}")
-    for name, label, columns in given.values():
-        if label in ("", UNSURE):
+    for name, each in given.items():
+        if each.label in ("", UNSURE):
             continue
         place = _find(name, path.parent, known)
         if place is None:
             missing.append(name)
         else:
-            yield _Found(*place, label, columns)
+            yield _Found(*place, each.label, each.columns)
 
 
 def _find(name: str, base: Path, known: Callable[[Path], Collection[str]]) -> tuple[Path, int] | None:

@@ -196,6 +196,7 @@ def test_folders_named_by_text(fields: Path) -> None:
         ("forms/7/b.png,1\nforms/7/b.png,2\n", r"line 2: 'forms/7/b.png' has a second label, 2 after 1"),
         ("path,text,confidence,error,model_version\nforms/7/b.png,1,0.5,,1\n", r"line 1: wanted two columns"),
         ("forms/7/b.png,none\nforms/ann/d.png,\n", r"--fields: all labels are empty, unsure or none"),
+        ("gone.png,12\nforms/7/b.png,none\n", r"--fields: none of the 1 labelled files is there"),
         ("gone.png,12\n", r"--fields: none of the 1 labelled files is there"),
     ],
 )
