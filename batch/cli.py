@@ -178,7 +178,7 @@ def _check(job: "Job") -> None:
 
 
 def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path | None) -> None:
-    from batch.accuracy.truth import DIGITS, TEXTS, check_truth
+    from batch.accuracy.truth import check_truth
     from batch.client.endpoint import ServerError
     from batch.files.paths import PathList
     from batch.formats.pool import ConverterError
@@ -188,6 +188,7 @@ def _predict(job: "Job", truth: str | None, report: Path | None, summary: Path |
     from batch.stores.faults import StoreError
     from batch.summary import check_summary
     from batch.table.output import STANDARD_OUTPUT
+    from exporter.label_file import DIGITS, TEXTS
 
     streams = job.out == STANDARD_OUTPUT
     again = "repeat the command to begin again" if streams else _RESUME

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from batch.accuracy.number_tally import NumberTally
 from batch.accuracy.tally import Tally
-from batch.accuracy.truth import DIGITS, TEXTS, read_truth
+from batch.accuracy.truth import read_truth
 from batch.files.skipped import Skipped
 from batch.files.walk import STANDARD_INPUT
 from batch.job import Job
@@ -18,6 +18,7 @@ from batch.stores.urls import is_url
 from batch.summary import Summary
 from batch.table.number_form import NumberForm
 from exporter.command import require_extra
+from exporter.label_file import DIGITS, TEXTS
 
 AnyTally: TypeAlias = Tally | NumberTally
 """Counts answers against the truth: single digits, or fields of several."""

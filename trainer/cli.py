@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from exporter.command import SHIPPED_MODEL, UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
-from trainer.data.labels import read_labels
+from trainer.data.labels import DIGITS, read_labels
 from trainer.recipe_file import read_recipe
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, RECIPE, checkpoints_of, epochs_done, new_run_folder, usual_name
@@ -268,7 +268,7 @@ def _adapt(labels: list[Path], source: Path, *, data: Path | None, group: str | 
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     console = Console(stderr=True)
     kept = checkpoints_of(out)
-    found = read_labels(labels)
+    found = read_labels(labels, DIGITS)
     try:
         with new_run_folder(out) as folder:
             with console.status("Starting TensorFlow"):

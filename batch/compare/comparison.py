@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from batch.accuracy.truth import DIGITS, TEXTS, Truth, read_truth
+from batch.accuracy.truth import Truth, read_truth
 from batch.compare.against import Against
 from batch.table.forms import Form, NoRowError, Row, open_form
 from batch.table.output import STANDARD_OUTPUT
 from exporter.command import UserError
 from exporter.contract import CLASSES, DIGIT
+from exporter.label_file import DIGITS, TEXTS
 
 BANDS = (0.5, 0.8, 0.95, 0.99)
 """Where one band of confidence ends and the next begins."""

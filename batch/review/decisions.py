@@ -18,13 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from batch.accuracy.reviewed import COLUMNS, ENDING
 from batch.disk.offered import HeldError, sync_folder, try_lock, try_sync
 from batch.review import rows
 from batch.table.forms import Row, csv_records
 from exporter.command import UserError
 from exporter.contract import MAX_DIGITS
-from exporter.label_file import NONE, UNSURE
+from exporter.label_file import NONE, REVIEW_COLUMNS, REVIEW_ENDING, UNSURE
 
 _WHEN = "%Y-%m-%dT%H:%M:%SZ"
 _IS_WHOLE = re.compile(rb",\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\r?\Z")
@@ -66,7 +65,7 @@ class ConflictError(Exception):
 
 def decisions_of(table: Path) -> Path:
     """Where the decisions on a table are."""
-    return table.with_name(table.stem + ENDING)
+    return table.with_name(table.stem + REVIEW_ENDING)
 
 
 def is_label(label: str, *, is_digits: bool) -> bool:
@@ -166,7 +165,7 @@ class Decisions:
                     raise ConflictError(latest)
                 end = self._repair(descriptor, is_locked=is_locked)
                 line = (row.path, row.answer, row.confidence, label, self.by, time.strftime(_WHEN, time.gmtime()))
-                _append(descriptor, end, _rendered([line] if end else [COLUMNS, line]))
+                _append(descriptor, end, _rendered([line] if end else [REVIEW_COLUMNS, line]))
                 self._read(descriptor)
         finally:
             os.close(descriptor)
@@ -195,7 +194,7 @@ class Decisions:
             fields = next(csv.reader([record.decode("utf-8", "surrogateescape")]), [])
             if is_header:
                 self._check_header(fields)
-            elif len(fields) == len(COLUMNS):
+            elif len(fields) == len(REVIEW_COLUMNS):
                 self.count += 1
                 decision = Decision(self.count, *fields)
                 self._latest.pop(decision.path, None)
@@ -204,7 +203,7 @@ class Decisions:
         return new
 
     def _check_header(self, fields: list[str]) -> None:
-        if tuple(fields) != COLUMNS:
+        if tuple(fields) != REVIEW_COLUMNS:
             self._forget()
             raise UserError(f"{self.path} is no file of digits-review: move it away")
 

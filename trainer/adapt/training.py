@@ -49,7 +49,7 @@ _SETTINGS = "settings.json"
 class Asked:
     """What a run is to do."""
 
-    labels: Labels
+    labels: Labels[int]
     """Of which files."""
     source: Path
     """Run folder or published version of the network to adapt."""

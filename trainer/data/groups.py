@@ -7,17 +7,18 @@ import numpy as np
 import numpy.typing as npt
 
 from exporter.command import UserError
+from exporter.label_file import Label
 from trainer.data.labels import Labelled
 
 PARENT = "parent"
 """Groups by folder."""
 
 
-def groups_of(labelled: Sequence[Labelled], how: str) -> list[str]:
+def groups_of(labelled: Sequence[Labelled[Label]], how: str) -> list[str]:
     """The name of each picture's group.
 
     Args:
-        labelled: the pictures.
+        labelled: the pictures, of digits or of fields.
         how: PARENT, the name of a column of the labels' CSV, or a regular expression with a group in parentheses: what
             it matches in the path.
 
@@ -37,7 +38,7 @@ def groups_of(labelled: Sequence[Labelled], how: str) -> list[str]:
     return [_matched(each, pattern) for each in labelled]
 
 
-def _column(each: Labelled, name: str) -> str:
+def _column(each: Labelled[Label], name: str) -> str:
     if name not in each.columns:
         known = ", ".join(each.columns) or "none"
         raise UserError(
@@ -47,7 +48,7 @@ def _column(each: Labelled, name: str) -> str:
     return each.columns[name]
 
 
-def _matched(each: Labelled, pattern: re.Pattern[str]) -> str:
+def _matched(each: Labelled[Label], pattern: re.Pattern[str]) -> str:
     found = pattern.search(each.name)
     if not found:
         raise UserError(f"--group {pattern.pattern}: does not match {each.name}; give one that matches every path")

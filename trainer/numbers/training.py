@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 
 from exporter.contract import BOXES, COUNT, RUN_METRICS, RUN_READER, TEXT
+from exporter.edit_distance import edit_distance
 from exporter.network.served import served
 from exporter.network.source import load_source
 from exporter.numbers.reader import Answer, numbers_signature
@@ -194,17 +195,8 @@ def _draw(folder: Path, network: Answer, weights: Weights, tested: Digits, seed:
 
 def digit_error(pairs: list[tuple[str, str]]) -> float:
     """Edit distance of texts to the true ones, for each true digit (Levenshtein 1966)."""
-    wrong = sum(_distance(said, true) for said, true in pairs)
+    wrong = sum(edit_distance(said, true) for said, true in pairs)
     return wrong / max(1, sum(len(true) for _, true in pairs))
-
-
-def _distance(one: str, other: str) -> int:
-    row = list(range(len(other) + 1))
-    for place, symbol in enumerate(one):
-        last, row[0] = row[0], place + 1
-        for column, true in enumerate(other):
-            last, row[column + 1] = row[column + 1], min(last + (symbol != true), row[column] + 1, row[column + 1] + 1)
-    return row[-1]
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:

@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batch.accuracy.tally import Tally, wilson_interval
-from batch.accuracy.truth import DIGITS, check_truth, parent_digit, parse_labels, read_truth
+from batch.accuracy.truth import check_truth, parent_digit, parse_labels, read_truth
 from batch.cli import app
 from batch.client.endpoint import ServerError
 from batch.files.skipped import Skipped
 from batch.files.walk import Walk, walk
 from batch.job import Job, run_job
 from exporter.command import UserError
+from exporter.label_file import DIGITS
 from tests.batch.conftest import ScriptedServer
 from tests.conftest import ROOT, RunBatch
 
@@ -128,6 +129,15 @@ def test_what_is_wrong_in_a_labels_file_is_named(tmp_path: Path, text: str, word
         read_truth(path, OUT, DIGITS)
     for word in (path, *words):
         assert word in str(error.value)
+
+
+def test_more_columns_and_undecided_pictures() -> None:
+    """A header may name further columns, in any order; `none` and `unsure` are no labels."""
+    lines = ["Writer,Label,path\n", "Ann,8,a.png\n", "Bob,none,b.png\n", "Bob,unsure,c.png\n"]
+    assert parse_labels(lines, "labels.csv", DIGITS) == {"a.png": 8}
+    assert parse_labels(["path,was,label\n", "a.png,1,2\n", "a.png,1"], "labels.csv", DIGITS) == {"a.png": 2}
+    with pytest.raises(UserError, match=r"labels.csv, line 2: wanted 3 columns as in the first line"):
+        parse_labels([lines[0], "a.png,8\n"], "labels.csv", DIGITS)
 
 
 def test_a_labels_file_that_cannot_be_read(tmp_path: Path) -> None:

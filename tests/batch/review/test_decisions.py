@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from batch.accuracy.reviewed import COLUMNS
-from batch.accuracy.truth import DIGITS, TEXTS, read_truth
+from batch.accuracy.truth import read_truth
 from batch.review.decisions import ConflictError, Decisions, decisions_of, is_label
 from batch.table.forms import Row
 from exporter.command import UserError
+from exporter.label_file import DIGITS, REVIEW_COLUMNS, TEXTS
 
 ROW = Row("a.png", "7", "0.5000", "")
 
@@ -30,7 +30,7 @@ def test_the_last_line_of_a_path_counts(tmp_path: Path) -> None:
     decisions.decide(ROW, "", first.number)
     assert path.name == "preds.review.csv"
     header, *lines = _lines(path)
-    assert tuple(header) == COLUMNS
+    assert tuple(header) == REVIEW_COLUMNS
     assert [line[:5] for line in lines] == [
         ["a.png", "7", "0.5000", "1", "Ann"],
         ["b.png", "", "0.0000", "none", "Ann"],

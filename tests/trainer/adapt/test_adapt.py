@@ -22,7 +22,7 @@ from trainer.adapt.report import Outcome, table, verdict
 from trainer.adapt.settings import Settings
 from trainer.adapt.training import Asked, adapt
 from trainer.data.datasets import Dataset, load
-from trainer.data.labels import Labelled, read_labels
+from trainer.data.labels import DIGITS, Labelled, read_labels
 from trainer.data.pictures import read_pictures, thumbnails
 
 pytestmark = pytest.mark.training
@@ -77,7 +77,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     run.mkdir()
     said = io.StringIO()
     labels = folder / "pictures" / "labels.csv"
-    asked = Asked(labels=read_labels([labels]), source=old, data=SAMPLE, group="writer", seed=0)
+    asked = Asked(labels=read_labels([labels], DIGITS), source=old, data=SAMPLE, group="writer", seed=0)
     outcome = adapt(asked, folder=run, kept=folder / "kept", console=Console(file=said, width=200), settings=SETTINGS)
     return Made(old, labels, wrong, outcome, said.getvalue(), asked, run, folder / "kept")
 
