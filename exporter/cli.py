@@ -36,7 +36,7 @@ def export(
             "--numbers",
             help="Run folder of digits-train numbers, or its reader.npz: the version also reads fields of several "
             "digits.",
-            show_default=False,
+            show_default="the reader of RUN, if it was adapted to fields",
         ),
     ] = None,
     accept_worse: Annotated[

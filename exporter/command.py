@@ -1,6 +1,7 @@
 """What the command lines share: errors for people, the missing-extra line, counts, `--version`."""
 
 import importlib
+import logging
 import importlib.util
 import os
 import sys
@@ -11,10 +12,12 @@ from typing import Annotated, Final
 
 import typer
 
-from exporter.contract import MODEL_NAME
+from exporter.contract import MODEL_NAME, RUN_READER
 
 SHIPPED_MODEL: Final = Path(__file__).parent.parent / "serving" / "models" / MODEL_NAME
 """The model folder that comes with digits: beside this package, in a checkout as in a wheel."""
+SHIPPED_READER: Final = SHIPPED_MODEL.parent / RUN_READER
+"""The reader of numbers that is in it."""
 
 
 class UserError(Exception):
@@ -52,6 +55,8 @@ def quiet_tensorflow() -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
         return
+    # What it advises about graphs that are built often is no word for users, and would break the progress line.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     standard_error = os.dup(2)
     with open(os.devnull, "wb") as devnull:  # noqa: PTH123 - a device, no path of ours

@@ -18,8 +18,10 @@ RUN_TEMPERATURE: Final = "temperature"
 """Its number that calibrates confidence; 1 where it is missing."""
 RUN_ADAPTED: Final = "adapted"
 """Its object that compares an adapted network with the one it was made from; other runs have none."""
+RUN_FIELDS: Final = "fields"
+"""In it, the object that compares what both make of fields of several digits; null where none were labelled."""
 RUN_READER: Final = "reader.npz"
-"""What `digits-train numbers` has fitted: the weights of the reader of numbers."""
+"""What `digits-train numbers`, or `adapt` with fields, has fitted: the weights of the reader of numbers."""
 
 # The signature for encoded images.
 SIGNATURE: Final = "serving_default"

@@ -4,11 +4,12 @@ Imports nothing heavy: the answer is there before TensorFlow is.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from exporter.command import UserError
-from exporter.contract import RUN_ADAPTED, RUN_METRICS
+from exporter.contract import RUN_ADAPTED, RUN_FIELDS, RUN_METRICS
 
 SURE: Final = 0.05
 """Probability of McNemar's test from which a difference may be chance."""
@@ -41,22 +42,47 @@ def objections(run: Path) -> list[str]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         adapted = metrics.get(RUN_ADAPTED)
-        return [] if adapted is None else [*_about_labels(adapted["held_out"]), *_about_mnist(adapted["mnist"])]
+        return [] if adapted is None else [*_about_labels(adapted), *_about_mnist(adapted["mnist"])]
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise UserError(f"{path} cannot be read: {error}; train it again with digits-train") from None
 
 
-def _about_labels(held_out: dict[str, Any] | None) -> list[str]:
-    if held_out is None:
+@dataclass(frozen=True)
+class _HeldOut:
+    """Labelled pictures of one kind that a network was not fitted to: how many of them are read right."""
+
+    name: str
+    images: int
+    old: int
+    new: int
+    p: float
+    is_better: bool
+
+    @classmethod
+    def of(cls, name: str, figures: dict[str, Any]) -> "_HeldOut":
+        least, p = float(figures["difference_interval"][0]), float(figures["mcnemar_p"])
+        old, new = int(figures["old"]["right"]), int(figures["new"]["right"])
+        return cls(name, int(figures["images"]), old, new, p, is_better(least, p))
+
+    @property
+    def objection(self) -> str:
+        if self.new <= self.old:
+            read = f"it reads {self.new:,} of {self.images:,} held-out {self.name} right"
+            return f"{read}, the old network {self.old:,}"
+        reason = f"it reads {self.new:,} right, the old network {self.old:,} (p {self.p:.2g})"
+        return f"{self.images:,} held-out {self.name} are too few to tell whether it is better: {reason}"
+
+
+def _about_labels(adapted: dict[str, Any]) -> list[str]:
+    """Of digits and of fields: it must be better on one kind, and read no fewer of the other."""
+    fields = adapted.get(RUN_FIELDS)
+    given = {"pictures": adapted["held_out"], "fields": None if fields is None else fields["held_out"]}
+    held_out = [_HeldOut.of(name, figures) for name, figures in given.items() if figures is not None]
+    if not held_out:
         return ["no label could be held out, so nobody knows whether it is better"]
-    old, new, images = int(held_out["old"]["right"]), int(held_out["new"]["right"]), int(held_out["images"])
-    least, p = float(held_out["difference_interval"][0]), float(held_out["mcnemar_p"])
-    if is_better(least, p):
-        return []
-    if new <= old:
-        return [f"it reads {new:,} of {images:,} held-out pictures right, the old network {old:,}"]
-    reason = f"it reads {new:,} right, the old network {old:,} (p {p:.2g})"
-    return [f"{images:,} held-out pictures are too few to tell whether it is better: {reason}"]
+    if any(each.is_better for each in held_out):
+        return [each.objection for each in held_out if each.new < each.old]
+    return [each.objection for each in held_out]
 
 
 def _about_mnist(mnist: dict[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from exporter.command import UserError
-from exporter.contract import BOXES, CONFIDENCE, PROBABILITIES, RUN_WARMUP, SIGNATURE, TEXT
+from exporter.contract import BOXES, CONFIDENCE, PROBABILITIES, RUN_READER, RUN_WARMUP, SIGNATURE, TEXT
 from exporter.network.served import FLOAT32, TOLERANCE, Network, calibrated, served
 from exporter.network.source import is_published, load_source
 from exporter.numbers.reader import numbers_signature
@@ -42,8 +42,8 @@ def publish(
         to: the model's base path; made if it is not there.
         on_step: told in a few words what happens now.
         dtype: what products are served in, float32, or bfloat16 where the processor has AMX or AVX512_BF16.
-        reader: of numbers, a run folder of `digits-train numbers` or the file in it; without it there is no signature
-            for them.
+        reader: of numbers, a run folder of `digits-train numbers` or the file in it; without it the run's own, if it
+            was adapted to fields, or no signature for them.
 
     Returns:
         The version's folder.
@@ -52,6 +52,9 @@ def publish(
         UserError: the run folder is no run folder, `to` cannot be written, or the verification failed; nothing is left
             behind then.
     """
+    # What was adapted together belongs together.
+    own = run / RUN_READER
+    reader = reader or (own if own.is_file() else None)
     stored = None if reader is None else Reader.load(reader)
     network, images, reference = prepare(run, dtype)
     return publish_network(network, images, reference, to, on_step, stored)

@@ -12,8 +12,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from exporter.command import SHIPPED_MODEL, UserError, VersionOption, counted, quiet_tensorflow, require_extra, run
-from trainer.data.labels import DIGITS, read_labels
+from exporter.command import (
+    SHIPPED_MODEL,
+    SHIPPED_READER,
+    UserError,
+    VersionOption,
+    counted,
+    quiet_tensorflow,
+    require_extra,
+    run,
+)
+from trainer.data.labels import DIGITS, FIELDS, read_labels
 from trainer.recipe_file import read_recipe
 from trainer.recipes import RECIPES, Recipe, find
 from trainer.run_folder.runs import LESSONS, RECIPE, checkpoints_of, epochs_done, new_run_folder, usual_name
@@ -33,7 +42,7 @@ _TAKES = {
     _NAMED: ("--recipe", "--teacher", "--h5"),
     SEARCH: ("--recipe", "--trials", "--tuner"),
     READER: ("--from",),
-    ADAPT: ("--from", "--labels", "--group"),
+    ADAPT: ("--from", "--labels", "--fields", "--numbers", "--group"),
 }
 """The flags of each, besides those that all take."""
 
@@ -161,6 +170,21 @@ def train(
             show_default=False,
         ),
     ] = None,
+    fields: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="For adapt: labels of whole fields of several digits, as --labels; the network learns from their "
+            "digits, and a reader of numbers from the fields. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    numbers: Annotated[
+        Path | None,
+        typer.Option(
+            help="For adapt with --fields: run folder of digits-train numbers, or its reader.npz, to go on with.",
+            show_default="the included reader",
+        ),
+    ] = None,
     group: Annotated[
         str | None,
         typer.Option(
@@ -192,7 +216,8 @@ def train(
     If the run is interrupted, repeat the command to resume after the last whole epoch.
     """
     flags: dict[str, object] = {"--recipe": recipe_file, "--teacher": teacher, "--from": source, "--h5": h5}
-    flags |= {"--labels": labels, "--group": group, "--trials": trials, "--tuner": tuner}
+    flags |= {"--labels": labels, "--fields": fields, "--numbers": numbers, "--group": group}
+    flags |= {"--trials": trials, "--tuner": tuner}
     _refuse_mixed(name, flags)
     if name == SEARCH:
         _search(_asked(searched, recipe_file), trials or _TRIALS, tuner or "hyperband", data=data, out=out, seed=seed)
@@ -201,7 +226,8 @@ def train(
         raise UserError(f"one network is fitted at a time; leave {searched} away")
     if name == ADAPT:
         out = out or Path("runs") / usual_name(ADAPT, seed)
-        _adapt(labels or [], source or _SHIPPED_VERSION, data=data, group=group, out=out, seed=seed)
+        given = labels or [], fields or []
+        _adapt(*given, source or _SHIPPED_VERSION, numbers, data=data, group=group, out=out, seed=seed)
         return
     if name == READER:
         _train_reader(source, data=data, out=out or Path("runs") / usual_name(READER, seed), seed=seed)
@@ -262,20 +288,45 @@ def _train_reader(source: Path | None, *, data: Path | None, out: Path, seed: in
     )
 
 
-def _adapt(labels: list[Path], source: Path, *, data: Path | None, group: str | None, out: Path, seed: int) -> None:
-    if not labels:
-        raise UserError("adapt learns from labels; name a CSV or a folder of them with --labels")
+def _adapt(
+    labels: list[Path],
+    fields: list[Path],
+    source: Path,
+    numbers: Path | None,
+    *,
+    data: Path | None,
+    group: str | None,
+    out: Path,
+    seed: int,
+) -> None:
+    if not labels and not fields:
+        raise UserError(
+            "adapt learns from labels; name a CSV or a folder of them with --labels, or those of whole fields with "
+            "--fields"
+        )
+    if numbers is not None and not fields:
+        raise UserError(f"--numbers {numbers}: a reader learns from fields alone; label some with --fields")
     require_extra("train", "tensorflow", "keras", "matplotlib", "PIL")
     console = Console(stderr=True)
     kept = checkpoints_of(out)
-    found = read_labels(labels, DIGITS)
+    of_digits = read_labels(labels, DIGITS) if labels else None
+    of_fields = read_labels(fields, FIELDS) if fields else None
     try:
         with new_run_folder(out) as folder:
             with console.status("Starting TensorFlow"):
                 quiet_tensorflow()
                 from trainer.adapt import report, training
+                from trainer.adapt.given import Asked
                 from trainer.adapt.settings import Settings
-            asked = training.Asked(labels=found, source=source, data=data, group=group, seed=seed)
+            asked = Asked(
+                labels=of_digits,
+                fields=of_fields,
+                source=source,
+                reader=numbers or SHIPPED_READER,
+                data=data,
+                group=group,
+                seed=seed,
+            )
             outcome = training.adapt(asked, folder=folder, kept=kept, console=console, settings=Settings())
     except KeyboardInterrupt:
         typer.echo("digits-train: interrupted, the same command goes on with the folds that are done", err=True)

@@ -13,8 +13,10 @@ import tensorflow as tf
 from exporter.contract import CLASSES, SIDE
 from exporter.numbers.segments import FEATURES, STRAIGHTENED, Segments
 
-INPUTS = CLASSES + 1 + len(STRAIGHTENED) + 1 + FEATURES + 2
-"""Measures that are known of a segment."""
+JUDGED = CLASSES + 1 + len(STRAIGHTENED) + 1
+"""Measures of the large network's answers to a segment."""
+INPUTS = JUDGED + FEATURES + 2
+"""Measures that are known of a segment: these first."""
 FILTERS = (16, 32, 48)
 """Of convolutions over 3x3 pixels."""
 STRIDES = (2, 2, 1)
@@ -83,14 +85,24 @@ class Known:
 
 def known_of(segments: Segments, probabilities: tf.Tensor) -> Known:
     """What is known of segments with the large network's answers, float32 [len(STRAIGHTENED), s, 10]."""
+    logs, measures = judgement(probabilities)
+    shape = tf.minimum(segments.features, _MOST)
+    measures += [shape, tf.square(segments.features[:, :2])]
+    return Known(tf.concat(measures, axis=1), logs, tf.transpose(segments.fields, [1, 2, 3, 0]))
+
+
+def judgement(probabilities: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Logarithm of the large network's mean answer, float32 [s, 10], and measures of its answers, [s, JUDGED] together.
+
+    Args:
+        probabilities: its answers, float32 [len(STRAIGHTENED), s, 10].
+    """
     mean = tf.reduce_mean(probabilities, axis=0)
     logs = tf.math.log(tf.maximum(mean, _LEAST))
     entropy = -tf.reduce_sum(mean * logs, axis=1, keepdims=True)
     surest = tf.transpose(tf.reduce_max(probabilities, axis=2))
     two = tf.math.top_k(mean, 2).values
-    shape = tf.minimum(segments.features, _MOST)
-    measures = [logs / 4.0, entropy, surest, two[:, :1] - two[:, 1:], shape, tf.square(segments.features[:, :2])]
-    return Known(tf.concat(measures, axis=1), logs, tf.transpose(segments.fields, [1, 2, 3, 0]))
+    return logs, [logs / 4.0, entropy, surest, two[:, :1] - two[:, 1:]]
 
 
 def score(weights: Weights, known: Known, dropout: tuple[float, float] = (0.0, 0.0)) -> tuple[tf.Tensor, tf.Tensor]:

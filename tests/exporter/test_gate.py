@@ -12,10 +12,14 @@ from exporter.gate import objections
 
 def _run(folder: Path, *, old: int, new: int, least: float, p: float, mnist: float = 0.9963) -> Path:
     """A run folder of an adaptation: right of 1,000 held-out pictures, and the new share of MNIST's test digits."""
-    held_out = {"images": 1000, "old": {"right": old}, "new": {"right": new}}
-    held_out |= {"difference_interval": [least, 1.0], "mcnemar_p": p}
-    adapted = {"held_out": held_out, "mnist": {"old": {"accuracy": 0.9963}, "new": {"accuracy": mnist}}}
+    adapted = {"held_out": _held_out(old, new, least, p), "mnist": {"old": {"accuracy": 0.9963}, "new": {"accuracy": mnist}}}
     return _write(folder, {"temperature": 1.0, "adapted": adapted})
+
+
+def _held_out(old: int, new: int, least: float, p: float) -> dict[str, Any]:
+    """Figures of 1,000 held-out pictures."""
+    figures = {"images": 1000, "old": {"right": old}, "new": {"right": new}}
+    return figures | {"difference_interval": [least, 1.0], "mcnemar_p": p}
 
 
 def _write(folder: Path, metrics: Any) -> Path:  # noqa: ANN401 - JSON
@@ -49,6 +53,32 @@ def test_a_run_that_nobody_could_judge_is_refused(tmp_path: Path) -> None:
     reasons = objections(_write(tmp_path, {"adapted": {"held_out": None, "mnist": mnist}}))
     assert len(reasons) == 2
     assert "nobody knows" in reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("digits", "fields", "told"),
+    [
+        (None, (690, 760, 0.04, 1e-6), []),
+        (None, (690, 700, -0.01, 0.3), ["1,000 held-out fields are too few"]),
+        ((900, 905, -0.01, 0.4), (690, 760, 0.04, 1e-6), []),
+        ((900, 899, -0.02, 0.9), (690, 760, 0.04, 1e-6), ["reads 899 of 1,000 held-out pictures right"]),
+        ((900, 950, 0.03, 1e-9), (690, 680, -0.03, 0.4), ["reads 680 of 1,000 held-out fields right"]),
+        ((900, 905, -0.01, 0.4), (690, 690, -0.01, 1.0), ["pictures are too few", "held-out fields right"]),
+    ],
+)
+def test_fields_count_as_digits_do(
+    tmp_path: Path,
+    digits: tuple[int, int, float, float] | None,
+    fields: tuple[int, int, float, float],
+    told: list[str],
+) -> None:
+    """A run must be better on one of both kinds, and read no fewer of the other; digits may have no labels."""
+    mnist = {"old": {"accuracy": 0.9963}, "new": {"accuracy": 0.996}}
+    adapted = {"held_out": digits and _held_out(*digits), "fields": {"held_out": _held_out(*fields)}, "mnist": mnist}
+    reasons = objections(_write(tmp_path, {"adapted": adapted}))
+    assert len(reasons) == len(told)
+    for reason, part in zip(reasons, told, strict=True):
+        assert part in reason
 
 
 def test_other_runs_have_no_gate(tmp_path: Path) -> None:

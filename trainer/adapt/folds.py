@@ -1,16 +1,17 @@
 """Cross-validation: what networks that were adapted to the other folds say of each fold, and a temperature for them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
 from exporter.contract import CLASSES, NO_DIGIT
 from exporter.network.probabilities import to_probabilities
+from exporter.network.served import Network, calibrated
 from trainer.adapt.learner import Learner
-from trainer.data.pictures import Pictures
 from trainer.evaluation.calibrate import fit_temperature
 from trainer.fitting.network import predict
 
@@ -28,23 +29,42 @@ class Known:
 
 
 @dataclass(frozen=True, eq=False)
+class Taught:
+    """Digits that networks learn from: labelled pictures, and what was found in labelled fields; n in all."""
+
+    forms: npt.NDArray[np.uint8]
+    """In MNIST's form, [n, 28, 28]."""
+    labels: npt.NDArray[np.int64]
+    """0 to 9, or NO_DIGIT, [n]."""
+    has_ink: npt.NDArray[np.bool_]
+    """[n]; there is nothing to be learned of the others."""
+    fold: npt.NDArray[np.int64]
+    """[n], from 0."""
+
+    def without(self, number: int) -> npt.NDArray[np.bool_]:
+        """What is learned from where a fold is held out, bool [n]."""
+        found: npt.NDArray[np.bool_] = self.has_ink & (self.fold != number)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
 class HeldOut:
     """What each fold's network says."""
 
     scores: Floats
-    """Of n labelled pictures, [n, 10], not calibrated."""
+    """Of n digits that are taught, [n, 10], not calibrated."""
     known: Floats
     """Of the known digits, [k, 10]: each by the network of one of the folds."""
     fold: npt.NDArray[np.int64]
-    """Of each picture, [n]."""
+    """Of each of them, [n]."""
     fold_of_known: npt.NDArray[np.int64]
     """Which network has answered, [k]."""
 
 
 def hold_out(
     learner: Learner,
-    pictures: Pictures,
-    fold: npt.NDArray[np.int64],
+    taught: Taught,
+    folds: int,
     known: Known,
     *,
     seed: int,
@@ -55,21 +75,20 @@ def hold_out(
 
     Args:
         learner: where each of them begins.
-        pictures: n of them. What has no ink teaches nothing.
-        fold: of each picture, [n], from 0.
+        taught: n digits.
+        folds: how many there are.
         known: digits for the temperature.
         seed: of everything random.
-        kept: folder of what an interrupted run has left, and where this one leaves it.
+        kept: folder of what an interrupted run has left, and where this one leaves it: answers, and the weights that
+            `networks` brings back.
         on_step: told how many more steps are done.
     """
-    labels, forms, images = pictures.labels, pictures.forms, pictures.images
-    count = int(fold.max()) + 1
-    fold_of_known = np.arange(len(known.labels)) % count
-    scores = np.empty([len(labels), CLASSES], np.float32)
+    fold_of_known = np.arange(len(known.labels)) % folds
+    scores = np.empty([len(taught.labels), CLASSES], np.float32)
     known_scores = np.empty([len(known.labels), CLASSES], np.float32)
-    for number in range(count):
-        held, its_known = fold == number, fold_of_known == number
-        fitted = ~held & pictures.has_ink
+    for number in range(folds):
+        held, its_known = taught.fold == number, fold_of_known == number
+        fitted = taught.without(number)
         path = kept / f"fold-{number + 1}.npz"
         answers = _load(path)
         if answers is None:
@@ -80,13 +99,29 @@ def hold_out(
                 on_step(done - last)
                 last = done
 
-            model = learner.fit(forms[fitted], labels[fitted], seed=seed, on_step=advance)
-            answers = predict(model, images[held]), predict(model, known.images[its_known])
+            model = learner.fit(taught.forms[fitted], taught.labels[fitted], seed=seed, on_step=advance)
+            images = taught.forms[held].astype(np.float32) / np.float32(255)
+            answers = predict(model, images), predict(model, known.images[its_known])
+            model.save_weights(_weights(kept, number))
             _save(path, *answers)
         else:
             on_step(learner.steps_for(int(fitted.sum())))
         scores[held], known_scores[its_known] = answers
-    return HeldOut(scores, known_scores, fold, fold_of_known)
+    return HeldOut(scores, known_scores, taught.fold, fold_of_known)
+
+
+def networks(model: keras.Model, temperature: float, folds: int, kept: Path) -> Iterator[Network]:
+    """The network that was adapted without each fold, calibrated.
+
+    Args:
+        model: of the same layers, whose weights become those of one after the other.
+        temperature: what calibrates them.
+        folds: how many there are.
+        kept: where `hold_out` has left their weights.
+    """
+    for number in range(folds):
+        model.load_weights(_weights(kept, number))
+        yield calibrated(model, temperature)
 
 
 def temperatures(found: HeldOut, labels: npt.NDArray[np.integer], known: Known) -> tuple[float, Floats]:
@@ -114,6 +149,10 @@ def temperatures(found: HeldOut, labels: npt.NDArray[np.integer], known: Known) 
         held = found.fold == number
         answers[held] = to_probabilities(found.scores[held], of_all_but(number))
     return of_all_but(-1), answers
+
+
+def _weights(kept: Path, number: int) -> Path:
+    return kept / f"fold-{number + 1}.weights.h5"
 
 
 def _load(path: Path) -> tuple[Floats, Floats] | None:

@@ -14,10 +14,13 @@ import numpy.typing as npt
 from rich.table import Table
 
 from exporter.command import counted
-from exporter.contract import NO_DIGIT, RUN_ADAPTED, RUN_METRICS, RUN_TEMPERATURE
+from exporter.contract import NO_DIGIT, RUN_ADAPTED, RUN_FIELDS, RUN_METRICS, RUN_TEMPERATURE
 from exporter.figures import confusion, contact_sheet
 from exporter.gate import MOST_LOST, SURE, is_better
 from exporter.label_file import NONE
+from trainer.adapt import field_report
+from trainer.adapt.field_report import FieldsOutcome, differences, errors_of, metrics_of
+from trainer.data.labels import Labelled
 from trainer.data.pictures import Pictures, thumbnails
 from trainer.evaluation import figures
 from trainer.evaluation.doubts import doubted
@@ -84,6 +87,8 @@ class Outcome:
     held_out: Judged | None
     """None where all pictures are one group, so that nothing can be held out."""
     mnist: Judged
+    fields: FieldsOutcome | None = None
+    """None where no fields were labelled."""
 
     @property
     def compared(self) -> Paired | None:
@@ -115,10 +120,8 @@ def write(folder: Path, outcome: Outcome, *, seed: int, seconds: float) -> None:
     (folder / RUN_METRICS).write_text(
         json.dumps(_metrics(outcome, seed=seed, seconds=seconds), indent=2) + "\n", encoding="utf-8"
     )
-    rows = [("MNIST's test set", outcome.compared_on_mnist)]
     judged, compared = outcome.held_out, outcome.compared
     if judged is not None and compared is not None:
-        rows.insert(0, ("held-out labels", compared))
         before, after = judged.evaluated(judged.old), judged.evaluated(judged.new)
         confusion(
             folder / CONFUSION_BEFORE,
@@ -135,7 +138,9 @@ def write(folder: Path, outcome: Outcome, *, seed: int, seconds: float) -> None:
             after.reliability,
             title=f"Expected calibration error {after.reliability.error:.2%}, {compared.images:,} held-out pictures",
         )
-    figures.before_after(folder / BEFORE_AFTER, rows)
+    figures.before_after(folder / BEFORE_AFTER, [(row.name, row.compared) for row in _rows(outcome)])
+    if outcome.fields is not None:
+        field_report.draw(folder, outcome.fields)
     _write_doubted(folder, outcome)
 
 
@@ -161,10 +166,11 @@ def _metrics(outcome: Outcome, *, seed: int, seconds: float) -> dict[str, Any]:
                 "doubted": len(outcome.doubted),
             },
             "group": outcome.grouped_by,
-            "groups": len(set(outcome.groups)),
+            "groups": len({*outcome.groups, *(() if outcome.fields is None else outcome.fields.groups)}),
             "folds": outcome.folds,
             "held_out": held_out,
             "mnist": _figures(outcome.compared_on_mnist, mnist),
+            RUN_FIELDS: None if outcome.fields is None else metrics_of(outcome.fields),
         },
         "seed": seed,
         "wall_seconds": round(seconds, 3),
@@ -193,42 +199,109 @@ def _figures(compared: Paired, judged: Judged) -> dict[str, Any]:
     return {
         "images": compared.images,
         **sides,
-        "difference": compared.new - compared.old,
-        "difference_interval": list(compared.difference_interval),
-        "only_old_right": compared.only_old,
-        "only_new_right": compared.only_new,
-        "mcnemar_p": compared.p,
+        **differences(compared),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class _Doubted:
+    """A label that is likely a mistake, with both answers and how sure they are."""
+
+    labelled: Labelled[int] | Labelled[str]
+    label: str
+    old: str
+    old_confidence: float
+    new: str
+    new_confidence: float
 
 
 def _write_doubted(folder: Path, outcome: Outcome) -> None:
     """List likely mistakes of labelling, and draw the first of them."""
-    judged, places = outcome.held_out, outcome.doubted
-    if judged is None:
+    if outcome.held_out is None and (outcome.fields is None or outcome.fields.held_out is None):
         return
+    doubts = [*_doubted_digits(outcome), *_doubted_fields(outcome.fields)]
     with (folder / DOUBTED).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["path", "label", "old", "old_confidence", "new", "new_confidence"])
-        for place in places:
-            answers = [
-                part for said in (judged.old[place], judged.new[place]) for part in (said.argmax(), f"{said.max():.4f}")
-            ]
-            rows.writerow([outcome.pictures.labelled[place].name, _text(judged.labels[place]), *answers])
-    if not len(places):
+        for each in doubts:
+            answers = [each.old, f"{each.old_confidence:.4f}", each.new, f"{each.new_confidence:.4f}"]
+            rows.writerow([each.labelled.name, each.label, *answers])
+    if not doubts:
         return
-    drawn = places[:_DRAWN]
-    labelled = [outcome.pictures.labelled[place] for place in drawn]
+    drawn = doubts[:_DRAWN]
     contact_sheet(
         folder / DOUBTED_SHEET,
-        thumbnails(labelled),
-        [f"label {_text(judged.labels[place])}, or {judged.new[place].argmax()}?" for place in drawn],
-        title=f"Labels that both networks doubt: {len(drawn)} of {len(places):,}",
+        thumbnails([each.labelled for each in drawn]),
+        [f"label {each.label}, or {each.new}?" for each in drawn],
+        title=f"Labels that both networks doubt: {len(drawn)} of {len(doubts):,}",
         columns=min(len(drawn), 6),
-        notes=[each.name for each in labelled],
+        notes=[each.labelled.name for each in drawn],
     )
 
 
-def _about_labels(compared: Paired | None) -> str:
+def _doubted_digits(outcome: Outcome) -> list[_Doubted]:
+    judged = outcome.held_out
+    if judged is None:
+        return []
+    return [
+        _Doubted(
+            outcome.pictures.labelled[place],
+            NONE if judged.labels[place] == NO_DIGIT else str(judged.labels[place]),
+            str(judged.old[place].argmax()),
+            float(judged.old[place].max()),
+            str(judged.new[place].argmax()),
+            float(judged.new[place].max()),
+        )
+        for place in outcome.doubted
+    ]
+
+
+def _doubted_fields(fields: FieldsOutcome | None) -> list[_Doubted]:
+    if fields is None or fields.held_out is None:
+        return []
+    judged = fields.held_out
+    return [
+        _Doubted(
+            fields.encoded.labelled[place],
+            judged.truth[place],
+            judged.old.texts[place],
+            float(judged.old.confidence[place]),
+            judged.new.texts[place],
+            float(judged.new.confidence[place]),
+        )
+        for place in fields.doubted
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """Before and after, on one set."""
+
+    name: str
+    compared: Paired
+    errors: Sequence[float]
+    """Calibration errors of both."""
+
+
+def _rows(outcome: Outcome) -> list[_Row]:
+    rows = []
+
+    def of_digits(name: str, compared: Paired, judged: Judged) -> None:
+        errors = [judged.evaluated(answers).reliability.error for answers in (judged.old, judged.new)]
+        rows.append(_Row(name, compared, errors))
+
+    if outcome.compared is not None and outcome.held_out is not None:
+        of_digits("held-out labels", outcome.compared, outcome.held_out)
+    fields = outcome.fields
+    if fields is not None and fields.compared is not None and fields.held_out is not None:
+        rows.append(_Row("held-out fields", fields.compared, errors_of(fields.held_out)))
+    of_digits("MNIST's test set", outcome.compared_on_mnist, outcome.mnist)
+    if fields is not None:
+        rows.append(_Row("strings of its digits", fields.compared_on_strings, errors_of(fields.strings)))
+    return rows
+
+
+def _about(compared: Paired | None, what: str) -> str:
     if compared is None:
         return (
             "All labelled pictures are one group: nothing can be held out, and nobody can tell whether it is better. "
@@ -236,18 +309,14 @@ def _about_labels(compared: Paired | None) -> str:
         )
     low, high = compared.difference_interval
     if is_better(low, compared.p):
-        return "It is better on labels that it has not seen."
+        return f"It is better on {what}s that it has not seen."
     if is_better(-high, compared.p):
-        return "It is worse on labels that it has not seen."
+        return f"It is worse on {what}s that it has not seen."
     return (
-        f"{counted(compared.images, 'label')} are too few to tell whether it is better: {compared.only_new} are right "
+        f"{counted(compared.images, what)} are too few to tell whether it is better: {compared.only_new} are right "
         f"only now, {compared.only_old} were right only before (p {compared.p:.2g}; below {SURE:g} is wanted). Label "
         "more."
     )
-
-
-def _text(label: int) -> str:
-    return NONE if label == NO_DIGIT else str(label)
 
 
 def table(outcome: Outcome) -> Table:
@@ -256,35 +325,36 @@ def table(outcome: Outcome) -> Table:
     shown.add_column("", no_wrap=True)
     for heading in ("pictures", "before", "after", "difference (95 %)", "p", "calibration error"):
         shown.add_column(heading, no_wrap=True, justify="right")
-    rows = [("MNIST's test set", outcome.compared_on_mnist, outcome.mnist)]
-    if outcome.compared is not None and outcome.held_out is not None:
-        rows.insert(0, ("held-out labels", outcome.compared, outcome.held_out))
-    for name, compared, judged in rows:
+    for row in _rows(outcome):
+        compared = row.compared
         low, high = compared.difference_interval
-        errors = [judged.evaluated(answers).reliability.error for answers in (judged.old, judged.new)]
         shown.add_row(
-            name,
+            row.name,
             f"{compared.images:,}",
             f"{compared.old:.2%}",
             f"{compared.new:.2%}",
             f"{100 * (compared.new - compared.old):+.2f} ({100 * low:+.2f} to {100 * high:+.2f})",
             f"{compared.p:.2g}",
-            " -> ".join(f"{error:.2%}" for error in errors),
+            " -> ".join(f"{error:.2%}" for error in row.errors),
         )
     return shown
 
 
 def verdict(outcome: Outcome) -> list[str]:
     """What the figures say, in sentences."""
-    compared, mnist = outcome.compared, outcome.compared_on_mnist
-    said = [_about_labels(compared)]
+    mnist, fields = outcome.compared_on_mnist, outcome.fields
+    said = []
+    if outcome.pictures.labelled:
+        said.append(_about(outcome.compared, "label"))
+    if fields is not None:
+        about = _about(fields.compared, "field")
+        said += [about] if about not in said else []
     lost = mnist.old - mnist.new
     if lost > MOST_LOST:
         said.append(
             f"MNIST's test set loses {100 * lost:.2f} points; {100 * MOST_LOST:g} is the most that is accepted."
         )
-    if len(outcome.doubted):
-        said.append(
-            f"Both networks doubt {counted(len(outcome.doubted), 'label')}: look at {DOUBTED} and {DOUBTED_SHEET}."
-        )
+    doubts = len(outcome.doubted) + (0 if fields is None else len(fields.doubted))
+    if doubts:
+        said.append(f"Both networks doubt {counted(doubts, 'label')}: look at {DOUBTED} and {DOUBTED_SHEET}.")
     return said

@@ -1,6 +1,9 @@
 """How an adaptation learns. Imports nothing heavy."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
 
 from trainer.recipes import Augmentation, Hands, find
 
@@ -35,7 +38,31 @@ class Settings:
     lesson_augmentation: Augmentation = _USUAL
     """How half of the lessons are; the others are MNIST's images as they are."""
 
+    field_copies: int = 4
+    """Distorted copies of each labelled field, to which the reader is fitted beside the field itself."""
+    strings: int = 768
+    """Strings of training digits, to which it is fitted as well."""
+    tested_strings: int = 512
+    """Strings of test digits, which tell what both readers make of them."""
+    field_epochs: int = 4
+    """How often it sees all of them."""
+    field_learning_rate: float = 2e-3
+    """The highest one, of AdamW, of the reader."""
+
     def steps_for(self, labels: int) -> int:
         """How many steps so many labels are worth."""
         least, most = self.steps
         return max(least, min(labels * self.copies // self.labelled, max(most, 4 * labels // self.labelled)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What all parts of one run share."""
+
+    settings: Settings
+    seed: int
+    """Of everything random."""
+    kept: Path
+    """Folder of what an interrupted run has left, and where this one leaves it."""
+    console: Console
+    """Where progress is shown, if it is a terminal."""

@@ -16,7 +16,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from exporter.command import UserError
-from exporter.contract import MAX_FIELD_WIDTH
+from exporter.contract import MAX_FIELD_WIDTH, SIDE
 from exporter.label_file import Label
 from exporter.numbers.field import shrink
 from exporter.picture.closer import read
@@ -47,7 +47,7 @@ _PILLOW_FAULTS = (
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Pictures that could be decoded."""
+    """Pictures that could be decoded, n of them."""
 
     labelled: list[Labelled[int]]
     forms: npt.NDArray[np.uint8]
@@ -58,6 +58,11 @@ class Pictures:
     """SHA-256 of each file; the page is added to that of a part of a file."""
     unreadable: list[Labelled[int]]
     """Those that are no picture, or a broken or too large one."""
+
+    @classmethod
+    def none(cls) -> "Pictures":
+        """No pictures."""
+        return cls([], np.zeros([0, SIDE, SIDE], np.uint8), np.zeros(0, np.bool_), [], [])
 
     @property
     def images(self) -> npt.NDArray[np.float32]:
@@ -147,20 +152,35 @@ def _no_picture(labelled: Sequence[Labelled[Label]]) -> UserError:
     return UserError(f"none of the {len(labelled):,} labelled files holds a picture, such as {labelled[0].name}")
 
 
-def thumbnails(labelled: Sequence[Labelled[Label]]) -> npt.NDArray[np.uint8]:
+def thumbnails(labelled: Sequence[Labelled[int] | Labelled[str]]) -> npt.NDArray[np.uint8]:
     """The pictures themselves, small, grey and upright, in the middle of white squares: uint8 [n, side, side]."""
     squares = np.full([len(labelled), _THUMBNAIL, _THUMBNAIL], 255, np.uint8)
     for place, content in read_files([each.file for each in labelled]):
-        try:
-            upright = _open(content, labelled[place].page)
-        except _PILLOW_FAULTS:
+        grey = on_paper(content, labelled[place].page)
+        if grey is None:
             continue  # what TensorFlow alone decodes stays white
-        paper = Image.new("RGBA", upright.size, "white")
-        paper.alpha_composite(upright.convert("RGBA"))
-        small = ImageOps.contain(paper.convert("L"), (_THUMBNAIL, _THUMBNAIL))
+        small = ImageOps.contain(grey, (_THUMBNAIL, _THUMBNAIL))
         left, top = (_THUMBNAIL - small.width) // 2, (_THUMBNAIL - small.height) // 2
         squares[place, top : top + small.height, left : left + small.width] = np.asarray(small)
     return squares
+
+
+def on_paper(content: bytes, page: int = 0) -> Image.Image | None:
+    """A picture upright, grey and on white paper; None where Pillow cannot open it.
+
+    Args:
+        content: the encoded picture.
+        page: of a TIFF, counted from 1; 0 for the first one.
+    """
+    try:
+        upright = _open(content, page)
+        if upright.mode.startswith("I;16"):
+            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+        paper = Image.new("RGBA", upright.size, "white")
+        paper.alpha_composite(upright.convert("RGBA"))
+        return paper.convert("L")
+    except _PILLOW_FAULTS:
+        return None
 
 
 @cache

@@ -70,5 +70,7 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
 
 def predict(model: keras.Model, images: npt.NDArray[np.float32], temperature: float = 1.0) -> npt.NDArray[np.float32]:
     """Probabilities, float32 [n, 10], of normalised images, float32 [n, 28, 28], as serving would answer them."""
+    if not len(images):
+        return np.zeros([0, CLASSES], np.float32)  # Keras refuses none
     scores = model.predict(images, batch_size=_PREDICT_BATCH, verbose=0)
     return np.asarray(to_probabilities(scores, temperature), dtype=np.float32)

@@ -51,7 +51,16 @@ class Answers:
     right: npt.NDArray[np.bool_]
 
 
-def fit(material: Material, *, seed: int, on_epoch: OnEpoch, epochs: int = EPOCHS, kept: Path | None = None) -> Weights:
+def fit(
+    material: Material,
+    *,
+    seed: int,
+    on_epoch: OnEpoch,
+    epochs: int = EPOCHS,
+    begun: Weights | None = None,
+    learning_rate: float = _LEARNING_RATE,
+    kept: Path | None = None,
+) -> Weights:
     """Fit a scorer to a material; the same seed on the same processor gives the same weights.
 
     Args:
@@ -59,22 +68,24 @@ def fit(material: Material, *, seed: int, on_epoch: OnEpoch, epochs: int = EPOCH
         seed: of the first weights, of the order and of what is dropped.
         on_epoch: told after each epoch, also of those that an interrupted fit has done.
         epochs: how often each string is seen.
+        begun: weights to go on with, as they are served.
+        learning_rate: the highest one, of AdamW.
         kept: file of what an interrupted fit has left, and where this one leaves it after each epoch.
 
     Returns:
-        Weights whose calibration changes nothing.
+        Weights, with the calibration that they began with; that of new ones changes nothing.
     """
     mean, deviation = material.measures.mean(axis=0), material.measures.std(axis=0) + 1e-3
     rng = np.random.default_rng(seed)
     tf.random.set_seed(seed)
-    weights = _begun(rng)
+    weights = _begun(rng) if begun is None else _as_fitted(begun, mean, deviation)
     variables = [getattr(weights, field.name) for field in fields(Weights) if field.name != "calibration"]
     lengths = np.array([len(text) for text in material.texts])
     possible = np.flatnonzero(lengths <= material.last)
     steps = max(1, len(possible) // BATCH)
     warm = max(1, epochs * steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, epochs * steps - warm), warmup_target=_LEARNING_RATE, warmup_steps=warm
+        0.0, max(1, epochs * steps - warm), warmup_target=learning_rate, warmup_steps=warm
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=_DECAY)
 
@@ -99,7 +110,7 @@ def fit(material: Material, *, seed: int, on_epoch: OnEpoch, epochs: int = EPOCH
     for epoch in range(len(done), epochs):
         order = np.random.default_rng([seed, epoch]).permutation(possible)
         chosen = [order[place * BATCH : (place + 1) * BATCH] for place in range(steps)]
-        losses = [float(step(*_tensors(batches.of(some)))) for some in chosen if len(some)]
+        losses = [float(step(*batch_tensors(batches.of(some)))) for some in chosen if len(some)]
         done.append(float(np.mean(losses)))
         if kept is not None:
             _keep(kept, state, done)
@@ -164,6 +175,16 @@ def _as_served(weights: Weights, mean: Floats, deviation: Floats) -> Weights:
     return Weights(**arrays)
 
 
+def _as_fitted(weights: Weights, mean: Floats, deviation: Floats) -> Weights:
+    """Variables of weights that are served, which take measures as they are when they are fitted."""
+    arrays = {field.name: np.asarray(getattr(weights, field.name), np.float32) for field in fields(Weights)}
+    measured = arrays["hidden"][FORM:]
+    arrays["hidden_bias"] = arrays["hidden_bias"] + mean @ measured
+    arrays["hidden"] = np.concatenate([arrays["hidden"][:FORM], measured * deviation[:, None]])
+    calibration = arrays.pop("calibration")
+    return Weights(**{name: tf.Variable(array) for name, array in arrays.items()}, calibration=calibration)
+
+
 def answers(weights: Weights, material: Material, *, count_given: bool = False) -> Answers:
     """What a reader says of a material; with the number of digits given, if so."""
 
@@ -179,7 +200,7 @@ def answers(weights: Weights, material: Material, *, count_given: bool = False) 
     batches, texts, scores = Batches(material), [], []
     for start in range(0, len(material.texts), BATCH):
         chosen = np.arange(start, min(start + BATCH, len(material.texts)))
-        found, count, digits = (part.numpy() for part in readings(*_tensors(batches.of(chosen))))
+        found, count, digits = (part.numpy() for part in readings(*batch_tensors(batches.of(chosen))))
         scores.append(found)
         texts += ["".join(map(str, row[:length])) for row, length in zip(digits, count, strict=True)]
     right = np.array([said == text for said, text in zip(texts, material.texts, strict=True)], bool)
@@ -187,13 +208,16 @@ def answers(weights: Weights, material: Material, *, count_given: bool = False) 
 
 
 def calibrated(weights: Weights, found: Answers) -> Weights:
-    """Weights whose confidence is true on held-out strings: a line on their log odds (Platt 1999)."""
+    """Weights whose confidence is true on held-out strings: a line on their log odds (Platt 1999).
+
+    It is drawn a little towards the line that they had, which decides where all strings are right, or none.
+    """
     odds = np.stack([_log_odds(found), np.ones(len(found.texts))], axis=1)
-    line = np.array([1.0, 0.0])
+    before = np.asarray(weights.calibration, np.float64)
+    line = before
     for _ in range(_NEWTON_STEPS):
         said = _probability(odds @ line)
-        # Drawn a little towards no change, which decides where all strings are right, or none.
-        slope = odds.T @ (said - found.right) + (line - [1, 0])
+        slope = odds.T @ (said - found.right) + (line - before)
         curvature = (odds * (said * (1 - said))[:, None]).T @ odds + np.eye(2)
         line = line - np.linalg.solve(curvature, slope)
     return replace(weights, calibration=line.astype(np.float32))
@@ -216,7 +240,8 @@ def _log_odds(found: Answers) -> npt.NDArray[np.float64]:
     return odds
 
 
-def _tensors(batch: Batch) -> tuple[tf.Tensor, ...]:
+def batch_tensors(batch: Batch) -> tuple[tf.Tensor, ...]:
+    """The parts of a batch in the order in which graphs take them."""
     looks = (batch.measures, batch.logs, batch.forms)
     parts = (batch.last, batch.edge, *looks, np.int32(batch.pieces), batch.text, batch.length)
     return tuple(map(tf.constant, parts))

@@ -1,8 +1,9 @@
 """What the reader is fitted to: strings as lattices, with what the network says of their segments."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy.typing as npt
 import tensorflow as tf
 from PIL import Image
 
-from exporter.contract import MAX_FIELD_WIDTH
+from exporter.contract import MAX_FIELD_WIDTH, SIDE
 from exporter.numbers.field import shrink
 from exporter.numbers.reader import Answer, judged
-from exporter.numbers.scorer import known_of
+from exporter.numbers.scorer import JUDGED, judgement, known_of
+from exporter.numbers.segments import STRAIGHTENED
 from exporter.picture.decode import decode
 from trainer.numbers.strings import String
 
@@ -22,6 +24,7 @@ Ints = npt.NDArray[np.int32]
 
 TOGETHER = 64
 """Strings that are read at once."""
+_SEGMENTS_AT_ONCE = 2048  # that a network is asked about
 _PIECES_STEP = 4  # lattices are padded to multiples of so many pieces, so that few graphs are built
 
 
@@ -88,6 +91,16 @@ class Material:
             np.concatenate([part.forms for part in parts]),
         )
 
+    def of(self, chosen: npt.NDArray[np.integer]) -> "Material":
+        """The strings at places, int [k], in that order."""
+        starts = np.searchsorted(self.edge[:, 0], np.arange(len(self.texts) + 1))
+        counts = starts[chosen + 1] - starts[chosen]
+        edges = np.concatenate([np.zeros(0, np.int64), *map(np.arange, starts[chosen], starts[chosen + 1])])
+        edge = self.edge[edges]
+        edge[:, 0] = np.repeat(np.arange(len(chosen)), counts)
+        texts = [self.texts[place] for place in chosen]
+        return Material(texts, self.last[chosen], edge, self.measures[edges], self.logs[edges], self.forms[edges])
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -136,6 +149,20 @@ def read_strings(made: Iterator[String], network: Answer, on_done: Callable[[int
         network: judges segments.
         on_done: told after each some how many more are done.
     """
+    return read_fields(((_png(string.picture), string.text) for string in made), network, on_done)
+
+
+def read_fields(
+    written: Iterable[tuple[bytes, str]], network: Answer, on_done: Callable[[int], None] = lambda _: None
+) -> Material:
+    """Bring encoded pictures of fields to lattices as serving does.
+
+    Args:
+        written: each with its text; those that are read together best have about the same size.
+        network: judges segments.
+        on_done: told after each some how many more are done.
+    """
+    written = iter(written)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])  # type: ignore[untyped-decorator]
     def lattices(image_bytes: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -146,18 +173,35 @@ def read_strings(made: Iterator[String], network: Answer, on_done: Callable[[int
         return index, cuts.count, segments.edge, known.measures, known.logs, forms
 
     parts = []
-    while some := [string for _, string in zip(range(TOGETHER), made, strict=False)]:
-        found = [part.numpy() for part in lattices(tf.constant([_png(string.picture) for string in some]))]
+    while some := list(itertools.islice(written, TOGETHER)):
+        found = [part.numpy() for part in lattices(tf.constant([content for content, _ in some]))]
         index, count, edge, measures, logs, forms = found
-        # Greys come before colours; strings are grey, but keep to the order that decoding tells.
+        # Greys come before colours: decoding tells their order.
         edge = np.concatenate([index[edge[:, :1]].astype(np.int32), edge[:, 1:]], axis=1)
         order = np.argsort(edge[:, 0], kind="stable")
         last = np.zeros(len(some), np.int32)
         last[index] = count - 1
-        texts = [string.text for string in some]
+        texts = [text for _, text in some]
         parts.append(Material(texts, last, edge[order], measures[order], logs[order], forms[order]))
         on_done(len(some))
     return Material.joined(parts)
+
+
+def judged_anew(material: Material, network: Answer) -> Material:
+    """The same lattices with the answers of another network."""
+
+    @tf.function(autograph=False, reduce_retracing=True)  # type: ignore[untyped-decorator] # has no types
+    def asked(forms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = tf.reshape(tf.transpose(tf.cast(forms, tf.float32) / 255.0, [3, 0, 1, 2]), [-1, SIDE, SIDE])
+        answers = network(images)
+        logs, measures = judgement(tf.reshape(answers, [len(STRAIGHTENED), -1, answers.shape[1]]))
+        return tf.concat(measures, axis=1), logs
+
+    measures, logs = material.measures.copy(), np.empty_like(material.logs)
+    for start in range(0, len(logs), _SEGMENTS_AT_ONCE):
+        some = slice(start, start + _SEGMENTS_AT_ONCE)
+        measures[some, :JUDGED], logs[some] = (part.numpy() for part in asked(tf.constant(material.forms[some])))
+    return replace(material, measures=measures, logs=logs)
 
 
 def _png(picture: npt.NDArray[np.uint8]) -> bytes:

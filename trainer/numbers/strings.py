@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from trainer.data.augment import distort
+from trainer.data.datasets import Dataset
 from trainer.data.hands import other_hands
 from trainer.recipes import Augmentation, Hands
 
@@ -34,6 +35,7 @@ STYLE = Augmentation(
 _LENGTHS = np.array([1, 2, 3, 4, 5, 6, 7, 8])
 _LENGTH_SHARES = np.array([2, 5, 14, 24, 26, 15, 8, 6]) / 100
 _MARK_SHARES = np.array([15, 20, 15, 15, 25, 10]) / 100
+_HELD_OUT = 0.1  # of the training digits, from their end, are in no string that is fitted
 _CELLS_SHARE = 0.1  # of strings, each digit of which has a printed cell
 _INK = 0.25  # grey of a training digit that counts for its box
 _SUPERSAMPLED = 2  # pixels drawn for each that is kept
@@ -58,6 +60,21 @@ class String:
 
     picture: Pixels
     text: str
+
+
+def digits_of(dataset: Dataset) -> tuple[Digits, Digits, Digits]:
+    """Digits to fit to, to calibrate with, and to test with."""
+    held_out = max(1, round(_HELD_OUT * len(dataset.x_train)))
+    images = _floats(dataset.x_train)
+    return (
+        Digits(images[:-held_out], dataset.y_train[:-held_out]),
+        Digits(images[-held_out:], dataset.y_train[-held_out:]),
+        Digits(_floats(dataset.x_test), dataset.y_test),
+    )
+
+
+def _floats(images: Pixels) -> Floats:
+    return images.astype(np.float32) / np.float32(255)
 
 
 def strings(digits: Digits, count: int, seed: int, *, start: int = 0, style: Augmentation = STYLE) -> Iterator[String]:

@@ -23,16 +23,15 @@ from exporter.numbers.reader import Answer, numbers_signature
 from exporter.numbers.scorer import Weights
 from exporter.numbers.stored import Reader
 from trainer.bar import bar
-from trainer.data.datasets import Dataset, load
+from trainer.data.datasets import load
 from trainer.evaluation import figures
 from trainer.evaluation.calibrate import reliability
 from trainer.numbers.fit import EPOCHS, answers, calibrated, confidence_of, fit
 from trainer.numbers.material import Material, read_strings
 from trainer.numbers.pictures import coverage, draw_coverage, draw_strings
-from trainer.numbers.strings import Digits, strings
+from trainer.numbers.strings import Digits, digits_of, strings
 from trainer.run_folder.runs import RELIABILITY
 
-_HELD_OUT = 0.1  # of the training digits, from their end, are in no string that is fitted
 _PART = 512  # strings that are kept together when a run is interrupted
 _DRAWN = 40
 _SAMPLES = 8
@@ -83,7 +82,7 @@ def train_reader(
     dataset = load(data)
     network = served(*load_source(source))
     keras.utils.set_random_seed(seed)
-    fitted, held_out, tested = _digits(dataset)
+    fitted, held_out, tested = digits_of(dataset)
     with bar(console) as progress:
 
         def read(what: str, digits: Digits, count: int, number: int) -> Material:
@@ -109,21 +108,6 @@ def train_reader(
     summary = _evaluate(folder, weights, testing, losses=losses, seed=seed, source=source, start=start)
     _draw(folder, network, weights, tested, seed)
     return summary
-
-
-def _digits(dataset: Dataset) -> tuple[Digits, Digits, Digits]:
-    """Digits to fit to, to calibrate with, and to test with."""
-    held_out = max(1, round(_HELD_OUT * len(dataset.x_train)))
-    images = _floats(dataset.x_train)
-    return (
-        Digits(images[:-held_out], dataset.y_train[:-held_out]),
-        Digits(images[-held_out:], dataset.y_train[-held_out:]),
-        Digits(_floats(dataset.x_test), dataset.y_test),
-    )
-
-
-def _floats(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    return images.astype(np.float32) / np.float32(255)
 
 
 def _read(

@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from exporter.command import UserError
+from exporter.command import SHIPPED_READER, UserError
 from tests.conftest import ROOT
+from trainer.adapt.given import Asked
 from trainer.adapt.report import Outcome, table, verdict
 from trainer.adapt.settings import Settings
-from trainer.adapt.training import Asked, adapt
+from trainer.adapt.training import adapt
 from trainer.data.datasets import Dataset, load
 from trainer.data.labels import DIGITS, Labelled, read_labels
 from trainer.data.pictures import read_pictures, thumbnails
@@ -77,7 +78,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     run.mkdir()
     said = io.StringIO()
     labels = folder / "pictures" / "labels.csv"
-    asked = Asked(labels=read_labels([labels], DIGITS), source=old, data=SAMPLE, group="writer", seed=0)
+    labelled = read_labels([labels], DIGITS)
+    asked = Asked(labels=labelled, source=old, reader=SHIPPED_READER, data=SAMPLE, group="writer", seed=0)
     outcome = adapt(asked, folder=run, kept=folder / "kept", console=Console(file=said, width=200), settings=SETTINGS)
     return Made(old, labels, wrong, outcome, said.getvalue(), asked, run, folder / "kept")
 
