@@ -12,7 +12,10 @@ from exporter.gate import objections
 
 def _run(folder: Path, *, old: int, new: int, least: float, p: float, mnist: float = 0.9963) -> Path:
     """A run folder of an adaptation: right of 1,000 held-out pictures, and the new share of MNIST's test digits."""
-    adapted = {"held_out": _held_out(old, new, least, p), "mnist": {"old": {"accuracy": 0.9963}, "new": {"accuracy": mnist}}}
+    adapted = {
+        "held_out": _held_out(old, new, least, p),
+        "mnist": {"old": {"accuracy": 0.9963}, "new": {"accuracy": mnist}},
+    }
     return _write(folder, {"temperature": 1.0, "adapted": adapted})
 
 
