@@ -1,9 +1,11 @@
 """`digits-train`: fit a recipe on MNIST and leave a run folder."""
 
+import _thread
 import itertools
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +49,7 @@ _TAKES = {
 """The flags of each, besides those that all take."""
 
 _TRIALS = 20
+_AGAIN_S = 0.05  # after which an interrupt that was lost comes again
 
 _PIPE_COLUMNS = 120  # where there is no terminal to fold for, the table keeps its rows whole
 
@@ -410,7 +413,23 @@ def _what_is_kept(checkpoints: Path) -> str:
 
 def main() -> None:
     """Run `digits-train`."""
+    _repeat_lost_interrupts()
     run("digits-train", app)
+
+
+def _repeat_lost_interrupts() -> None:
+    """Have Ctrl-C come once more where Python drops it, as in a callback of a weak reference of a freed network."""
+    usual = sys.unraisablehook
+
+    def hook(lost: "sys.UnraisableHookArgs") -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            usual(lost)
+            return
+        again = threading.Timer(_AGAIN_S, _thread.interrupt_main)
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
 
 
 if __name__ == "__main__":
