@@ -14,6 +14,7 @@ from exporter.network.served import Network, calibrated
 from trainer.adapt.learner import Learner
 from trainer.evaluation.calibrate import fit_temperature
 from trainer.fitting.network import predict
+from trainer.run_folder.arrays import write_arrays
 
 Floats = npt.NDArray[np.float32]
 
@@ -103,7 +104,7 @@ def hold_out(
             images = taught.forms[held].astype(np.float32) / np.float32(255)
             answers = predict(model, images), predict(model, known.images[its_known])
             model.save_weights(_weights(kept, number))
-            _save(path, *answers)
+            write_arrays(path, scores=answers[0], known=answers[1])
         else:
             on_step(learner.steps_for(int(fitted.sum())))
         scores[held], known_scores[its_known] = answers
@@ -160,11 +161,3 @@ def _load(path: Path) -> tuple[Floats, Floats] | None:
         return None
     with np.load(path, allow_pickle=False) as file:
         return file["scores"], file["known"]
-
-
-def _save(path: Path, scores: Floats, known: Floats) -> None:
-    """Write both, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, scores=scores, known=known)
-    partial.replace(path)

@@ -15,6 +15,7 @@ from trainer.adapt.settings import Running, Settings
 from trainer.bar import bar
 from trainer.numbers.fit import Answers, answers, calibrated, confidence_of, fit
 from trainer.numbers.material import Material, judged_anew
+from trainer.run_folder.arrays import write_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +161,8 @@ class _ReaderLearner:
             weights = self.fit(network, np.flatnonzero(fold != number), on_epoch)
             found = answers(weights, judged_anew(self._fields.seen.of(held), network))
             texts[held], scores[held] = found.texts, found.log_probability
-            partial = path.with_suffix(".partial")
-            with partial.open("wb") as stream:
-                np.savez(stream, texts=np.array(found.texts, str), scores=found.log_probability)
-            partial.replace(path)
-        return _answers(list(texts), scores, self._fields.seen)
+            write_arrays(path, texts=np.array(found.texts, str), scores=found.log_probability)
+        return Answers.to(self._fields.seen.texts, list(texts), scores)
 
 
 def _confidences(begun: Weights, found: Answers, fold: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -186,8 +184,3 @@ def said_of(weights: Weights, material: Material) -> Said:
 def _some(found: Answers, chosen: npt.NDArray[np.bool_]) -> Answers:
     texts = [text for text, is_chosen in zip(found.texts, chosen, strict=True) if is_chosen]
     return replace(found, texts=texts, log_probability=found.log_probability[chosen], right=found.right[chosen])
-
-
-def _answers(texts: list[str], scores: npt.NDArray[np.float32], material: Material) -> Answers:
-    right = np.array([said == text for said, text in zip(texts, material.texts, strict=True)], bool)
-    return Answers(texts, scores, right)

@@ -21,6 +21,7 @@ from exporter.numbers.reader import LEAST_SURE, MOST_SURE, on_edges
 from exporter.numbers.scorer import FILTERS, FLAT, FORM, HIDDEN, INPUTS, Known, Weights, score
 from exporter.numbers.segments import MOST_PIECES, STRAIGHTENED
 from trainer.numbers.material import Batch, Batches, Material
+from trainer.run_folder.arrays import write_arrays
 
 EPOCHS = 8
 BATCH = 64
@@ -49,6 +50,12 @@ class Answers:
     texts: list[str]
     log_probability: npt.NDArray[np.float32]
     right: npt.NDArray[np.bool_]
+
+    @classmethod
+    def to(cls, truth: Sequence[str], texts: list[str], log_probability: Floats) -> "Answers":
+        """Answers to strings whose texts are known."""
+        right = [said == true for said, true in zip(texts, truth, strict=True)]
+        return cls(texts, log_probability, np.array(right, bool))
 
 
 def fit(
@@ -119,11 +126,8 @@ def fit(
 
 
 def _keep(path: Path, state: Sequence[Any], losses: list[float]) -> None:
-    """Write variables and the losses so far, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, *(np.asarray(variable) for variable in state), losses=np.array(losses))
-    partial.replace(path)
+    """Write variables and the losses so far."""
+    write_arrays(path, *(np.asarray(variable) for variable in state), losses=np.array(losses))
 
 
 def _restored(path: Path | None, state: Sequence[Any]) -> list[float]:
@@ -203,8 +207,7 @@ def answers(weights: Weights, material: Material, *, count_given: bool = False) 
         found, count, digits = (part.numpy() for part in readings(*batch_tensors(batches.of(chosen))))
         scores.append(found)
         texts += ["".join(map(str, row[:length])) for row, length in zip(digits, count, strict=True)]
-    right = np.array([said == text for said, text in zip(texts, material.texts, strict=True)], bool)
-    return Answers(texts, np.concatenate(scores), right)
+    return Answers.to(material.texts, texts, np.concatenate(scores))
 
 
 def calibrated(weights: Weights, found: Answers) -> Weights:

@@ -18,6 +18,7 @@ from exporter.numbers.scorer import JUDGED, judgement, known_of
 from exporter.numbers.segments import STRAIGHTENED
 from exporter.picture.decode import decode
 from trainer.numbers.strings import String
+from trainer.run_folder.arrays import write_arrays
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -50,18 +51,15 @@ class Material:
 
     def save(self, path: Path) -> None:
         """Write an .npz, whole or not at all."""
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(
-                file,
-                texts=np.array(self.texts),
-                last=self.last,
-                edge=self.edge,
-                measures=self.measures,
-                logs=self.logs,
-                forms=self.forms,
-            )
-        partial.replace(path)
+        write_arrays(
+            path,
+            texts=np.array(self.texts),
+            last=self.last,
+            edge=self.edge,
+            measures=self.measures,
+            logs=self.logs,
+            forms=self.forms,
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Material":
@@ -93,11 +91,18 @@ class Material:
 
     def of(self, chosen: npt.NDArray[np.integer]) -> "Material":
         """The strings at places, int [k], in that order."""
-        starts = np.searchsorted(self.edge[:, 0], np.arange(len(self.texts) + 1))
-        counts = starts[chosen + 1] - starts[chosen]
-        edges = np.concatenate([np.zeros(0, np.int64), *map(np.arange, starts[chosen], starts[chosen + 1])])
+        return self.at(chosen, self.starts())
+
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The first edge of each string, and where the last one's end, int64 [n + 1]."""
+        return np.searchsorted(self.edge[:, 0], np.arange(len(self.texts) + 1)).astype(np.int64)
+
+    def at(self, chosen: npt.NDArray[np.integer], starts: npt.NDArray[np.int64]) -> "Material":
+        """The same where `starts` are known already."""
+        begin, end = starts[chosen], starts[chosen + 1]
+        edges = np.concatenate([np.zeros(0, np.int64), *map(np.arange, begin, end)])
         edge = self.edge[edges]
-        edge[:, 0] = np.repeat(np.arange(len(chosen)), counts)
+        edge[:, 0] = np.repeat(np.arange(len(chosen)), end - begin)
         texts = [self.texts[place] for place in chosen]
         return Material(texts, self.last[chosen], edge, self.measures[edges], self.logs[edges], self.forms[edges])
 
@@ -121,8 +126,7 @@ class Batches:
 
     def __init__(self, material: Material) -> None:
         self._material = material
-        strings = np.arange(len(material.texts) + 1)
-        self._starts = np.searchsorted(material.edge[:, 0], strings)
+        self._starts = material.starts()
         most = max(map(len, material.texts), default=1)
         self._text = np.zeros([len(material.texts), most], np.int32)
         for place, text in enumerate(material.texts):
@@ -131,14 +135,10 @@ class Batches:
 
     def of(self, chosen: npt.NDArray[np.integer]) -> Batch:
         """The batch of strings at places, int [k]."""
-        material, starts = self._material, self._starts
-        counts = starts[chosen + 1] - starts[chosen]
-        edges = np.concatenate([np.arange(starts[place], starts[place + 1]) for place in chosen])
-        edge = material.edge[edges].copy()
-        edge[:, 0] = np.repeat(np.arange(len(chosen)), counts)
-        pieces = max(1, -(-int(material.last[chosen].max()) // _PIECES_STEP)) * _PIECES_STEP
-        parts = material.measures[edges], material.logs[edges], material.forms[edges]
-        return Batch(material.last[chosen], edge, *parts, pieces, self._text[chosen], self._length[chosen])
+        some = self._material.at(chosen, self._starts)
+        pieces = max(1, -(-int(some.last.max()) // _PIECES_STEP)) * _PIECES_STEP
+        parts = some.measures, some.logs, some.forms
+        return Batch(some.last, some.edge, *parts, pieces, self._text[chosen], self._length[chosen])
 
 
 def read_strings(made: Iterator[String], network: Answer, on_done: Callable[[int], None]) -> Material:
